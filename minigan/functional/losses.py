@@ -1,0 +1,103 @@
+"""Losses: one number a batch (or one an element, with ``reduction="none"``)."""
+
+from __future__ import annotations
+
+from minigan.autograd import Function, Tensor
+from minigan.backends import array_module
+from minigan.functional.activations import sigmoid
+from minigan.functional.arithmetic import abs, as_tensor, clip, log, mean, sum
+
+
+def _reduce(losses: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return mean(losses)
+    if reduction == "sum":
+        return sum(losses)
+    if reduction == "none":
+        return losses
+    raise ValueError(f"no reduction {reduction!r}: expected mean, sum or none")
+
+
+def _same_shape(name: str, x: Tensor, target: Tensor | float) -> Tensor:
+    """The target as a tensor; a number stands for a target that is the same everywhere."""
+    target = as_tensor(target, like=x)
+    if target.ndim > 0 and target.shape != x.shape:
+        raise ValueError(
+            f"{name}: input {x.shape} and target {target.shape} must have the same shape"
+        )
+    return target
+
+
+class BCEWithLogits(Function):
+    """l = softplus(x) - t x = -[t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))]
+
+    gx = (sigmoid(x) - t) gl: bounded, and 0 only where D is right.  gt = -x gl.
+    """
+
+    def forward(self, x, t):
+        self.save_inputs(0, 1)
+        xp = array_module(x)
+        return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))) - t * x
+
+    def backward(self, gl):
+        x, t = self.saved_inputs()
+        gx = gl * (sigmoid(x) - t) if self.needs[0] else None
+        gt = -gl * x if self.needs[1] else None
+        return gx, gt
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor | float, reduction: str = "mean"
+) -> Tensor:
+    """-[t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))], computed from the logit x.
+
+    The form to train with: in float32 ``binary_cross_entropy(sigmoid(x))`` has the gradient 0
+    where a logit is beyond 17 and wrong, this one has 1.
+
+    Args:
+        input: logits x, any shape.
+        target: t in [0, 1], of the same shape or a number.
+
+    >>> import numpy as np
+    >>> binary_cross_entropy_with_logits(Tensor(np.array([0.0])), 1.0).item()  # log 2
+    0.6931471805599453
+    """
+    target = _same_shape("binary_cross_entropy_with_logits", input, target)
+    if target.ndim == 0 and input.ndim > 0:
+        target = target.expand(input.shape)
+    return _reduce(BCEWithLogits()(input, target), reduction)
+
+
+def binary_cross_entropy(input: Tensor, target: Tensor | float, reduction: str = "mean") -> Tensor:
+    """-[t log p + (1 - t) log(1 - p)], with each logarithm clamped at -100 as in PyTorch.
+
+    Args:
+        input: probabilities p in [0, 1], any shape; outside, ValueError.
+        target: t in [0, 1], of the same shape or a number.
+    """
+    if input.numel() and not (input.array.min() >= 0 and input.array.max() <= 1):
+        raise ValueError(
+            f"binary_cross_entropy needs probabilities in [0, 1], got values from "
+            f"{input.array.min():g} to {input.array.max():g}: apply sigmoid first, "
+            "or use binary_cross_entropy_with_logits"
+        )
+    target = _same_shape("binary_cross_entropy", input, target)
+    losses = target * clamped_log(input) + (1.0 - target) * clamped_log(1.0 - input)
+    return _reduce(-losses, reduction)
+
+
+def clamped_log(p: Tensor) -> Tensor:
+    """max(log p, -100), and 0 as its derivative where it is clamped (p = 0 included)."""
+    smallest = 3.8e-44  # log = -100; below it the clamp holds
+    return clip(log(clip(p, min=smallest)), min=-100.0)
+
+
+def mse_loss(input: Tensor, target: Tensor | float, reduction: str = "mean") -> Tensor:
+    """(x - t)^2"""
+    difference = input - _same_shape("mse_loss", input, target)
+    return _reduce(difference * difference, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor | float, reduction: str = "mean") -> Tensor:
+    """|x - t|"""
+    return _reduce(abs(input - _same_shape("l1_loss", input, target)), reduction)
