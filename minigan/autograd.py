@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,8 +121,9 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        self.array = value.array
-        self._version[0] += 1
+        if not isinstance(value, Tensor):
+            raise TypeError(f".data takes a tensor, not {type(value).__name__}: use from_numpy")
+        self.array, self._version = value.array, value._version
 
     # Gradients ------------------------------------------------------------------------------
 
@@ -131,6 +132,7 @@ class Tensor:
         gradient: Tensor | None = None,
         retain_graph: bool | None = None,
         create_graph: bool = False,
+        inputs: Iterable[Tensor] | None = None,
     ) -> None:
         """Add d self / d leaf to ``leaf.grad`` for every leaf that requires grad.
 
@@ -140,13 +142,28 @@ class Tensor:
                 Without it the graph is freed as it is consumed, and a second backward through
                 it raises RuntimeError.
             create_graph: record the gradient's own graph, for second order.
+            inputs: only these leaves get their gradient, and only what lies on the way to them
+                is computed.
         """
-        _backpropagate([self], [gradient], None, retain_graph, create_graph)
+        if inputs is not None:
+            inputs = list(inputs)
+            if not all(x.is_leaf for x in inputs):
+                raise RuntimeError("backward(inputs=...) takes leaves only: use grad() for others")
+        _backpropagate([self], [gradient], inputs, retain_graph, create_graph, into_leaves=True)
 
     # In-place changes -----------------------------------------------------------------------
 
-    def changed_in_place(self) -> Tensor:
-        """Count a change of the values, so that a backward that needs the old ones can object."""
+    def changed_in_place(self, source: Any = None) -> Tensor:
+        """Count a change of the values, so that a backward that needs the old ones can object.
+
+        Raises RuntimeError if this tensor, or the source of the new values, requires grad and
+        functions are being recorded: the change would be missing from the graph.
+        """
+        if is_grad_enabled() and isinstance(source, Tensor) and source.requires_grad:
+            raise RuntimeError(
+                f"in-place change with a tensor of shape {source.shape} that requires grad: "
+                "do it inside no_grad(), with source.detach(), or make a new tensor instead"
+            )
         if self.requires_grad and is_grad_enabled():
             raise RuntimeError(
                 f"in-place change of a tensor of shape {self.shape} that requires grad: "
@@ -157,7 +174,7 @@ class Tensor:
 
     def copy_(self, source: Tensor | np.ndarray) -> Tensor:
         """Overwrite the values with those of ``source`` (broadcast, converted to this dtype)."""
-        self.changed_in_place()
+        self.changed_in_place(source)
         array = source.array if isinstance(source, Tensor) else source
         self.array[...] = array_module(self.array).asarray(array)
         return self
@@ -179,7 +196,7 @@ class Tensor:
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.changed_in_place()
+        self.changed_in_place(value)
         self.array[plain_index(index)] = value.array if isinstance(value, Tensor) else value
 
     # Python protocol ------------------------------------------------------------------------
@@ -200,10 +217,10 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __float__(self) -> float:
-        return float(self.array)
+        return float(self.array.item())
 
     def __int__(self) -> int:
-        return int(self.array)
+        return int(self.array.item())
 
     def __bool__(self) -> bool:
         return bool(self.array)
@@ -305,8 +322,8 @@ class Function:
     number = -1  # position in the order of creation, once recorded
     edges: tuple | None = ()  # what each input came from; None once the graph is freed
     needs: tuple[bool, ...] = ()
-    _saved_inputs: tuple = ()
-    _saved_output: tuple | None = None
+    _saved_inputs: tuple = ()  # of (Tensor, its version list, how often it had been changed)
+    _saved_output: tuple | None = None  # (array, its version list, how often ...)
     _input_indices: tuple[int, ...] = ()
     _keeps_output = False
 
@@ -326,21 +343,22 @@ class Function:
 
     def saved_inputs(self) -> list[Tensor]:
         """The inputs named in ``save_inputs``; RuntimeError if one was changed in place since."""
-        for x, version in self._saved_inputs:
-            self._check_unchanged(x.array, x._version[0], version)
-        return [x for x, _ in self._saved_inputs]
+        for x, version, changes in self._saved_inputs:
+            # Another list means other memory: .data was assigned.
+            self._check_unchanged(x.array, x._version is version and version[0] == changes)
+        return [x for x, _, _ in self._saved_inputs]
 
     def saved_output(self) -> Tensor:
         """The output, with this function as its history; RuntimeError if it was changed."""
-        array, version, number_of_changes = self._saved_output
-        self._check_unchanged(array, version[0], number_of_changes)
+        array, version, changes = self._saved_output
+        self._check_unchanged(array, version[0] == changes)
         # A new Tensor each time: keeping the one that forward returned would close a cycle.
         y = Tensor(array)
         y._version, y.requires_grad, y.grad_fn = version, True, self
         return y
 
-    def _check_unchanged(self, array: Any, now: int, then: int) -> None:
-        if now != then:
+    def _check_unchanged(self, array: Any, is_unchanged: bool) -> None:
+        if not is_unchanged:
             raise RuntimeError(
                 f"a value of shape {array.shape} that the backward of {type(self).__name__} "
                 "needs was changed in place after forward: call backward before the change, "
@@ -349,6 +367,11 @@ class Function:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Apply the function and, if a gradient may be wanted, record it."""
+        if self.number >= 0:
+            raise RuntimeError(
+                f"this {type(self).__name__} was applied before and is a node of a graph: "
+                f"make a new one for each use, {type(self).__name__}(...)(x)"
+            )
         arrays = [x.array for x in inputs]
         first = arrays[0]
         for other in arrays[1:]:
@@ -363,9 +386,8 @@ class Function:
         if recorded:
             self.number = next(_numbers)
             self.edges = tuple([_edge(x) for x in inputs])
-            self._saved_inputs = tuple(
-                [(inputs[i], inputs[i]._version[0]) for i in self._input_indices]
-            )
+            saved = [inputs[i] for i in self._input_indices]
+            self._saved_inputs = tuple([(x, x._version, x._version[0]) for x in saved])
             if self._keeps_output:
                 self._saved_output = (y.array, y._version, y._version[0])
             y.requires_grad = True
@@ -430,7 +452,9 @@ def grad(
         grad_outputs = [grad_outputs]
     if len(grad_outputs) != len(outputs):
         raise ValueError(f"{len(outputs)} outputs need as many grad_outputs: {len(grad_outputs)}")
-    return _backpropagate(outputs, list(grad_outputs), inputs, retain_graph, create_graph)
+    return _backpropagate(
+        outputs, list(grad_outputs), inputs, retain_graph, create_graph, into_leaves=False
+    )
 
 
 def _backpropagate(
@@ -439,10 +463,12 @@ def _backpropagate(
     inputs: list[Tensor] | None,
     retain_graph: bool | None,
     create_graph: bool,
+    into_leaves: bool,
 ) -> list[Tensor]:
     """Walk the graph from the last function made to the first, handing gradients back.
 
-    With ``inputs`` None, gradients are added to the leaves; otherwise they are returned.
+    The gradients of ``inputs`` (None: of all leaves) are added to the leaves' ``.grad``, or
+    else returned.
     """
     gradients = [_first_gradient(y, g) for y, g in zip(outputs, gradients)]
     retain_graph = create_graph if retain_graph is None else retain_graph
@@ -455,9 +481,11 @@ def _backpropagate(
     def hand_to(edge: Any, g: Tensor, is_alias: bool) -> None:
         if isinstance(edge, Function):
             table[edge] = table[edge] + g if edge in table else g
-        elif targets is None:
+        elif targets is not None and id(edge) not in targets:
+            return
+        elif into_leaves:
             _add_to_leaf(edge, g, is_alias)
-        elif id(edge) in targets:
+        else:
             found[id(edge)] = found[id(edge)] + g if id(edge) in found else g
 
     with set_grad_enabled(create_graph):
@@ -478,10 +506,16 @@ def _backpropagate(
             gxs = node.backward(gy)
             if not retain_graph:
                 node._free()
-            for edge, g in zip(edges, gxs if isinstance(gxs, (tuple, list)) else (gxs,)):
+            gxs = gxs if isinstance(gxs, (tuple, list)) else (gxs,)
+            if len(gxs) < len(edges):
+                raise RuntimeError(
+                    f"the backward of {type(node).__name__} returned {len(gxs)} gradients "
+                    f"for {len(edges)} inputs: return one each, None where there is none"
+                )
+            for i, (edge, g) in enumerate(zip(edges, gxs)):
                 if g is not None and edge is not None:
-                    hand_to(edge, g, g is gy)
-    if inputs is None:
+                    hand_to(edge, g, g is gy or any(g is other for other in gxs[:i]))
+    if into_leaves:
         return []
     # Reached, but only through derivatives that are zero everywhere (a step function's, say).
     return [found[id(_edge(x))] if id(_edge(x)) in found else _zeros_like(x) for x in inputs]
@@ -504,6 +538,8 @@ def _first_gradient(y: Tensor, g: Tensor | None) -> Tensor:
                 "reduce it to a scalar first, for example with .mean()"
             )
         return Tensor(array_module(y.array).ones_like(y.array))
+    if not isinstance(g, Tensor):
+        raise TypeError(f"the gradient of an output must be a tensor, not {type(g).__name__}")
     if g.shape != y.shape or g.dtype != y.dtype:
         raise RuntimeError(
             f"the gradient has shape {g.shape} and dtype {g.dtype}, "
@@ -568,10 +604,16 @@ def _is_wanted(edge: Any, targets: dict | None, wanted: set[Function] | None) ->
 
 
 def _add_to_leaf(leaf: Tensor, g: Tensor, is_alias: bool) -> None:
+    if g.shape != leaf.shape:
+        raise RuntimeError(
+            f"a gradient of shape {g.shape} came back to a leaf of shape {leaf.shape}: "
+            "the backward of a function on the way does not undo its broadcasting"
+        )
     if leaf.grad is None:
         # A gradient that is somebody else's memory too is copied: an optimiser may change it.
-        is_alias = is_alias or g.array.base is not None
-        leaf.grad = Tensor(g.array.copy()) if is_alias and not g.requires_grad else g
+        if is_alias or g.array.base is not None:
+            g = g.clone() if g.requires_grad else Tensor(g.array.copy())
+        leaf.grad = g
     elif is_grad_enabled():
         leaf.grad = leaf.grad + g
     else:

@@ -34,10 +34,20 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
 
 
 def _pair(x0: Any, x1: Any) -> tuple[Tensor, Tensor]:
+    if not isinstance(x0, Tensor) and not isinstance(x1, Tensor):
+        raise TypeError(
+            f"one of two operands must be a tensor, got {type(x0).__name__} and "
+            f"{type(x1).__name__}: wrap one with tensor()"
+        )
     if not isinstance(x0, Tensor):
         x0 = as_tensor(x0, like=x1)
     x1 = as_tensor(x1, like=x0)
     return as_tensor(x0, like=x1), x1
+
+
+def _number(value: Any) -> Any:
+    """A NumPy scalar as a Python number: it would bring its own dtype into float32 arithmetic."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 # Broadcasting -------------------------------------------------------------------------------
@@ -196,7 +206,7 @@ def pow(x: Tensor, exponent: Operand) -> Tensor:
     """
     if isinstance(exponent, Tensor):
         return exp(exponent * log(x))
-    return Pow(exponent)(x)
+    return Pow(_number(exponent))(x)
 
 
 # Elementary functions -----------------------------------------------------------------------
@@ -287,15 +297,16 @@ def where(condition: Any, x0: Operand, x1: Operand) -> Tensor:
     >>> where(np.array([True, False]), 1.0, Tensor(np.zeros(2, np.float32)))
     tensor([1., 0.])
     """
-    if isinstance(condition, Tensor):
-        condition = condition.array.copy()  # a copy: backward needs it as it is now
-    return Where(condition)(*_pair(x0, x1))
+    x0, x1 = _pair(x0, x1)
+    condition = condition.array if isinstance(condition, Tensor) else condition
+    # A copy: backward needs it as it is now.
+    return Where(array_module(x0.array).array(condition, dtype=bool))(x0, x1)
 
 
 def maximum(x0: Operand, x1: Operand) -> Tensor:
     """The larger of the two, broadcast; where they are equal, each gets half the gradient."""
     x0, x1 = _pair(x0, x1)
-    larger = where(x0.array > x1.array, x0, x1)
+    larger = where((x0.array > x1.array) | (x0.array != x0.array), x0, x1)  # NaN stays NaN
     is_tie = x0.array == x1.array
     return where(is_tie, (x0 + x1) * 0.5, larger) if is_tie.any() else larger
 
@@ -330,20 +341,24 @@ def clip(x: Tensor, min: float | None = None, max: float | None = None) -> Tenso
     """
     if min is None and max is None:
         raise ValueError("clip needs at least one bound: give min, max or both")
-    return Clip(min, max)(x)
+    return Clip(_number(min), _number(max))(x)
 
 
 # Reductions ---------------------------------------------------------------------------------
+
+
+def axis_of(dim: int, ndim: int) -> int:
+    """``dim`` counted from the front; IndexError if there is no such dimension."""
+    if not -ndim <= dim < ndim:
+        raise IndexError(f"dim {dim} does not exist in a tensor of {ndim} dimensions")
+    return dim % ndim
 
 
 def _axes(dim: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(ndim))
     dims = (dim,) if isinstance(dim, int) else tuple(dim)
-    for d in dims:
-        if not -ndim <= d < ndim:
-            raise IndexError(f"dim {d} does not exist in a tensor of {ndim} dimensions")
-    return tuple(d % ndim for d in dims)
+    return tuple(axis_of(d, ndim) for d in dims)
 
 
 def _kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigan.autograd import Function, Tensor
-from minigan.functional.arithmetic import sum, sum_to
+from minigan.functional.arithmetic import as_tensor, sum, sum_to
 from minigan.functional.shaping import getitem, reshape, transpose, unsqueeze
 
 
@@ -37,6 +37,7 @@ def matmul(x0: Tensor, x1: Tensor) -> Tensor:
     >>> matmul(a, a.T)
     tensor([[5.]])
     """
+    x1 = as_tensor(x1, like=x0)
     if x0.ndim == 0 or x1.ndim == 0:
         raise ValueError(f"matmul needs vectors or matrices, got shapes {x0.shape} and {x1.shape}")
     if x0.ndim == 1:
@@ -79,11 +80,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(x, Tensor(np.array([[3.0, 4.0]], np.float32)))
     tensor([[11.]])
     """
-    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
-            f"linear: weight {weight.shape} takes {weight.shape[1]} features in the last "
-            f"dimension, got x of shape {x.shape}"
+            f"linear: a weight (out, in) takes x of shape (..., in), got weight {weight.shape} "
+            f"and x {x.shape}"
         )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: weight {weight.shape} does not go with bias {bias.shape}")
     if x.ndim != 2:
         rows = reshape(x, (-1, x.shape[-1]))
         return reshape(linear(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))

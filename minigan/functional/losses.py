@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minigan.autograd import Function, Tensor
 from minigan.backends import array_module
 from minigan.functional.activations import sigmoid
-from minigan.functional.arithmetic import abs, as_tensor, clip, log, mean, sum
+from minigan.functional.arithmetic import abs, as_tensor, broadcast_to, clip, log, mean, sum
 
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
@@ -63,17 +65,45 @@ def binary_cross_entropy_with_logits(
     0.6931471805599453
     """
     target = _same_shape("binary_cross_entropy_with_logits", input, target)
-    if target.ndim == 0 and input.ndim > 0:
-        target = target.expand(input.shape)
-    return _reduce(BCEWithLogits()(input, target), reduction)
+    return _reduce(BCEWithLogits()(input, broadcast_to(target, input.shape)), reduction)
+
+
+class BCE(Function):
+    """l = -[t log p + (1 - t) log(1 - p)], each logarithm at least -100
+
+    gp = (p - t) / (p (1 - p)) gl, the denominator at least 1e-12: at p = 0 and p = 1 it is huge,
+    not 0, so that a discriminator that is sure and wrong still learns.  gt = log((1 - p)/p) gl.
+    """
+
+    def forward(self, p, t):
+        self.save_inputs(0, 1)
+        xp = array_module(p)
+        log_p, log_q = _log_at_least_minus_100(xp, p), _log_at_least_minus_100(xp, 1 - p)
+        return -(t * log_p + (1 - t) * log_q)
+
+    def backward(self, gl):
+        p, t = self.saved_inputs()
+        gp = gl * (p - t) / clip(p * (1.0 - p), min=1e-12) if self.needs[0] else None
+        gt = gl * (clamped_log(1.0 - p) - clamped_log(p)) if self.needs[1] else None
+        return gp, gt
+
+
+def _log_at_least_minus_100(xp: Any, p: Any) -> Any:
+    return xp.log(xp.maximum(p, SMALLEST)).clip(-100)
 
 
 def binary_cross_entropy(input: Tensor, target: Tensor | float, reduction: str = "mean") -> Tensor:
-    """-[t log p + (1 - t) log(1 - p)], with each logarithm clamped at -100 as in PyTorch.
+    """-[t log p + (1 - t) log(1 - p)], values and gradients clamped as in PyTorch.
+
+    Each logarithm is at least -100, and the denominator of the gradient at least 1e-12.
 
     Args:
         input: probabilities p in [0, 1], any shape; outside, ValueError.
         target: t in [0, 1], of the same shape or a number.
+
+    >>> import numpy as np
+    >>> binary_cross_entropy(Tensor(np.array([0.0, 0.5])), 1.0, reduction="none")
+    tensor([100.    ,   0.6931], dtype=float64)
     """
     if input.numel() and not (input.array.min() >= 0 and input.array.max() <= 1):
         raise ValueError(
@@ -82,14 +112,15 @@ def binary_cross_entropy(input: Tensor, target: Tensor | float, reduction: str =
             "or use binary_cross_entropy_with_logits"
         )
     target = _same_shape("binary_cross_entropy", input, target)
-    losses = target * clamped_log(input) + (1.0 - target) * clamped_log(1.0 - input)
-    return _reduce(-losses, reduction)
+    return _reduce(BCE()(input, broadcast_to(target, input.shape)), reduction)
+
+
+SMALLEST = 3.7e-44  # its logarithm is just below -100 (also in float32), where the clamp holds
 
 
 def clamped_log(p: Tensor) -> Tensor:
     """max(log p, -100), and 0 as its derivative where it is clamped (p = 0 included)."""
-    smallest = 3.8e-44  # log = -100; below it the clamp holds
-    return clip(log(clip(p, min=smallest)), min=-100.0)
+    return clip(log(clip(p, min=SMALLEST)), min=-100.0)
 
 
 def mse_loss(input: Tensor, target: Tensor | float, reduction: str = "mean") -> Tensor:

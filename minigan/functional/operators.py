@@ -63,14 +63,15 @@ def _in_place(function: Any) -> Any:
     """``x.add_(y)``: the values of x are overwritten, and the change is counted."""
 
     def method(self: Tensor, other: Any) -> Tensor:
-        if is_grad_enabled() and isinstance(other, Tensor) and other.requires_grad:
-            raise RuntimeError(
-                f"in-place {function.__name__}_ with a tensor that requires grad: "
-                "do it inside no_grad(), or make a new tensor instead"
-            )
-        self.changed_in_place()
+        self.changed_in_place(other)
         with no_grad():
-            self.array[...] = function(self, other).array
+            result = function(self, other).array
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"{function.__name__}_ gives {result.dtype}, which does not fit into a tensor of "
+                f"{self.dtype}: convert it first, with .float()"
+            )
+        self.array[...] = result
         return self
 
     method.__name__ = f"{function.__name__}_"

@@ -12,6 +12,7 @@ import numpy as np
 
 from minigan.autograd import Function, Tensor, plain_index
 from minigan.backends import array_module
+from minigan.functional.arithmetic import axis_of
 
 
 class Reshape(Function):
@@ -44,7 +45,9 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     >>> flatten(Tensor(np.zeros((2, 3, 4))), 1).shape
     (2, 12)
     """
-    start, end = start_dim % max(x.ndim, 1), end_dim % max(x.ndim, 1)
+    if x.ndim == 0:
+        return reshape(x, (1,))
+    start, end = axis_of(start_dim, x.ndim), axis_of(end_dim, x.ndim)
     if start > end:
         raise ValueError(f"flatten needs start_dim <= end_dim, got {start_dim} and {end_dim}")
     merged = int(np.prod(x.shape[start : end + 1]))
@@ -57,7 +60,7 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     >>> unflatten(Tensor(np.zeros((2, 12))), 1, (3, 4)).shape
     (2, 3, 4)
     """
-    dim = dim % x.ndim
+    dim = axis_of(dim, x.ndim)
     return reshape(x, x.shape[:dim] + tuple(sizes) + x.shape[dim + 1 :])
 
 
@@ -65,13 +68,13 @@ def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
     """Without the dimensions of length 1, or without ``dim`` if its length is 1."""
     if dim is None:
         return reshape(x, tuple(n for n in x.shape if n != 1))
-    dim = dim % x.ndim
+    dim = axis_of(dim, x.ndim)
     return reshape(x, x.shape[:dim] + x.shape[dim + 1 :]) if x.shape[dim] == 1 else x
 
 
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """With a new dimension of length 1 at ``dim``."""
-    dim = dim % (x.ndim + 1)
+    dim = axis_of(dim, x.ndim + 1)
     return reshape(x, (*x.shape[:dim], 1, *x.shape[dim:]))
 
 
@@ -96,7 +99,7 @@ class Permute(Function):
 def permute(x: Tensor, *dims: Any) -> Tensor:
     """The dimensions in another order, all of them named."""
     dims = tuple(dims[0]) if len(dims) == 1 and not isinstance(dims[0], int) else dims
-    dims = tuple(d % x.ndim for d in dims)
+    dims = tuple(axis_of(d, x.ndim) for d in dims)
     if sorted(dims) != list(range(x.ndim)):
         raise ValueError(f"permute needs each of {x.ndim} dimensions once, got {dims}")
     return Permute(dims)(x)
@@ -109,8 +112,9 @@ def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     (4, 3, 2)
     """
     dims = list(range(x.ndim))
-    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
-    return Permute(tuple(d % x.ndim for d in dims))(x)
+    i, j = axis_of(dim0, x.ndim), axis_of(dim1, x.ndim)
+    dims[i], dims[j] = j, i
+    return Permute(tuple(dims))(x)
 
 
 # Indexing: gather and scatter-add -----------------------------------------------------------
@@ -174,8 +178,10 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 def _own(index: Any) -> Any:
-    """Lists as arrays, arrays as copies: backward needs the index as it is now."""
-    return np.array(index) if isinstance(index, (list, np.ndarray)) else index
+    """Sequences as arrays, arrays as copies: backward needs the index as it is now."""
+    if isinstance(index, (list, tuple)):
+        return np.array(index) if len(index) else np.zeros(0, np.intp)
+    return index.copy() if hasattr(index, "dtype") else index
 
 
 # Joining ------------------------------------------------------------------------------------
@@ -208,7 +214,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     if not tensors:
         raise ValueError("cat needs at least one tensor")
-    return Concatenate(dim % tensors[0].ndim)(*tensors)
+    if tensors[0].ndim == 0:
+        raise ValueError("cat needs tensors with a dimension to join along: use stack for numbers")
+    return Concatenate(axis_of(dim, tensors[0].ndim))(*tensors)
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:

@@ -1,0 +1,148 @@
+"""The same games in PyTorch: the yardstick for speed, and for parity in the tests.
+
+Networks have the same layers and state-dict keys as minigan.models, so that weights go over
+directly.  The step is written as a good PyTorch user would: losses on logits, D frozen while G
+learns, gradients set to None, fakes for D made under no_grad.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Maxout(nn.Linear):
+    """A linear layer of out_features * num_pieces, and the largest of each num_pieces."""
+
+    def __init__(self, in_features: int, out_features: int, num_pieces: int):
+        super().__init__(in_features, out_features * num_pieces)
+        self.num_pieces = num_pieces
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).unflatten(-1, (-1, self.num_pieces)).amax(-1)
+
+
+class Pair(nn.Module):
+    """Layers under the name ``main``, as in minigan's networks."""
+
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.main(x.flatten(1))
+
+
+def gan(pixels: int, latent_dim: int) -> tuple[Pair, Pair]:
+    layers = [nn.Linear(latent_dim, 128), nn.LeakyReLU(0.2, inplace=True)]
+    for n_in, n_out in [(128, 256), (256, 512), (512, 1024)]:
+        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.LeakyReLU(0.2, inplace=True)]
+    G = Pair(*layers, nn.Linear(1024, pixels), nn.Tanh())
+    D = Pair(
+        nn.Linear(pixels, 512), nn.LeakyReLU(0.2, inplace=True),
+        nn.Linear(512, 256), nn.LeakyReLU(0.2, inplace=True),
+        nn.Linear(256, 1),
+    )  # fmt: skip
+    return G, D
+
+
+def gan_relu(pixels: int, latent_dim: int) -> tuple[Pair, Pair]:
+    widths = [latent_dim, 256, 512, 1024, pixels]
+    G, D = [], []
+    for n_in, n_out in itertools.pairwise(widths):
+        G += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True)]
+    widths = [pixels, 1024, 512, 256, 1]
+    for n_in, n_out in itertools.pairwise(widths):
+        D += [nn.Linear(n_in, n_out), nn.ReLU(inplace=True)]
+    return Pair(*G[:-1], nn.Tanh()), Pair(*D[:-1])
+
+
+def gan_paper(
+    pixels: int, latent_dim: int, dropout: Callable[[float], nn.Module] = nn.Dropout
+) -> tuple[Pair, Pair]:
+    G = Pair(
+        nn.Linear(latent_dim, 1200), nn.ReLU(inplace=True),
+        nn.Linear(1200, 1200), nn.ReLU(inplace=True),
+        nn.Linear(1200, pixels), nn.Sigmoid(),
+    )  # fmt: skip
+    D = Pair(
+        dropout(0.2), Maxout(pixels, 240, 5),
+        dropout(0.5), Maxout(240, 240, 5),
+        dropout(0.5), nn.Linear(240, 1),
+    )  # fmt: skip
+    return G, D
+
+
+PAIRS = {"gan": gan, "gan-relu": gan_relu, "gan-paper": gan_paper}
+
+
+def alternate(G, D, opt_G, opt_D, x, draw_z, d_scale: float = 1.0):
+    """One step of Algorithm 1 with k = 1; returns the two losses."""
+    ones, zeros = torch.ones(len(x), 1, dtype=x.dtype), torch.zeros(len(x), 1, dtype=x.dtype)
+    bce = F.binary_cross_entropy_with_logits
+
+    with torch.no_grad():
+        fake = G(draw_z(len(x)))
+    d_loss = (bce(D(x), ones) + bce(D(fake), zeros)) * d_scale
+    opt_D.zero_grad()
+    d_loss.backward()
+    opt_D.step()
+
+    D.requires_grad_(False)
+    g_loss = bce(D(G(draw_z(len(x)))), ones)
+    opt_G.zero_grad()
+    g_loss.backward()
+    opt_G.step()
+    D.requires_grad_(True)
+    return d_loss, g_loss
+
+
+def simultaneous(G, D, opt_G, opt_D, x, draw_z, d_scale: float = 1.0):
+    """One step of the released code of 2014: both gradients first, then both moves."""
+    ones, zeros = torch.ones(len(x), 1, dtype=x.dtype), torch.zeros(len(x), 1, dtype=x.dtype)
+    bce = F.binary_cross_entropy_with_logits
+
+    fake_logits = D(G(draw_z(len(x))))
+    d_loss = (bce(D(x), ones) + bce(fake_logits, zeros)) * d_scale
+    g_loss = bce(fake_logits, ones)
+    opt_D.zero_grad()
+    d_loss.backward(inputs=list(D.parameters()), retain_graph=True)
+    opt_G.zero_grad()
+    g_loss.backward(inputs=list(G.parameters()))
+    opt_D.step()
+    opt_G.step()
+    return d_loss, g_loss
+
+
+def step(recipe, pixels: int, fused: bool) -> Callable[[], object]:
+    """A training step of the recipe on random images, ready to be timed."""
+    G, D = PAIRS[recipe.model](pixels, recipe.latent_dim)
+    opt_G, opt_D = (_optimizer(network, recipe, fused) for network in (G, D))
+    play = alternate if recipe.updates == "alternate" else simultaneous
+    x = torch.empty(recipe.batch_size, pixels).uniform_(recipe.pixel_low, recipe.pixel_high)
+
+    def draw_z(n: int) -> torch.Tensor:
+        if recipe.latent == "normal":
+            return torch.randn(n, recipe.latent_dim)
+        return torch.empty(n, recipe.latent_dim).uniform_(-math.sqrt(3), math.sqrt(3))
+
+    def one_step() -> tuple[float, float]:
+        d_loss, g_loss = play(G, D, opt_G, opt_D, x, draw_z, recipe.d_scale)
+        return d_loss.item(), g_loss.item()
+
+    return one_step
+
+
+def _optimizer(network: nn.Module, recipe, fused: bool) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(
+            network.parameters(), lr=recipe.lr, betas=recipe.betas, fused=fused or None
+        )
+    return torch.optim.SGD(
+        network.parameters(), lr=recipe.lr, momentum=recipe.momentum, fused=fused or None
+    )

@@ -1,0 +1,17 @@
+"""Whole training steps with pytest-benchmark: ``pytest benchmarks --benchmark-only``.
+
+Compare figures of one run only.  ``minigan bench gan`` compares with PyTorch in turn, which is
+the fairer way; this one is for watching minigan itself.
+"""
+
+import pytest
+from minigan_bench import _own_step
+
+from minigan import recipes
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_training_step(benchmark, name):
+    recipe = recipes.get(name)
+    step = _own_step(recipe, (1, recipe.image_size, recipe.image_size))
+    benchmark.pedantic(step, rounds=60, warmup_rounds=10)

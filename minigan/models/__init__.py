@@ -1,0 +1,38 @@
+"""The networks, one file a paper."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigan.errors import MiniganError
+from minigan.models.gan import gan, gan_paper, gan_relu
+from minigan.nn import Module
+
+MODELS = ("gan", "gan-relu", "gan-paper")
+
+
+def build(
+    model: str,
+    image_shape: tuple[int, ...],
+    latent_dim: int,
+    *,
+    data_mean: np.ndarray | None = None,
+) -> tuple[Module, Module]:
+    """The generator and the discriminator of that name.
+
+    Args:
+        image_shape: (C, H, W), or (n,) for points.
+        latent_dim: length of z.
+        data_mean: the training images' mean in [0, 1]; ``gan-paper`` starts G's output from it.
+
+    Raises MiniganError if there is no such model.
+    """
+    if model not in MODELS:
+        raise MiniganError(f"no model {model!r}: expected one of {', '.join(MODELS)}")
+    if latent_dim < 1:
+        raise MiniganError(f"latent_dim must be at least 1, got {latent_dim}")
+    if model == "gan":
+        return gan(image_shape, latent_dim)
+    if model == "gan-relu":
+        return gan_relu(image_shape, latent_dim)
+    return gan_paper(image_shape, latent_dim, data_mean)

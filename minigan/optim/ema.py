@@ -1,0 +1,103 @@
+"""Exponential moving average of weights: the network to sample from, not the one to train."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigan.autograd import Tensor, no_grad
+from minigan.backends import array_module, to_numpy
+from minigan.nn import Module
+from minigan.optim.optimizer import check_setting, checked_state, flatten, sizes
+
+
+class EMA:
+    """average = decay average + (1 - decay) weights, at every ``update()``.
+
+    The average starts as the weights are.  Karras et al. 2018 (section 4.1) sample from the
+    average of G with decay 0.999.
+
+    Args:
+        network: a module, whose buffers (running statistics) are copied along as they are; or
+            parameters.
+        decay: in [0, 1).
+
+    >>> from minigan import nn
+    >>> G = nn.Linear(1, 1, bias=False)
+    >>> _ = nn.init.zeros_(G.weight)
+    >>> ema = EMA(G, decay=0.75)
+    >>> _ = nn.init.ones_(G.weight)
+    >>> ema.update()
+    >>> with ema.swapped_in():
+    ...     G.weight.item()
+    0.25
+    >>> G.weight.item()
+    1.0
+    """
+
+    def __init__(self, network: Module | Iterable[Tensor], decay: float):
+        check_setting("decay", decay, below=1)
+        self.decay = decay
+        is_module = isinstance(network, Module)
+        self.params = list(network.parameters() if is_module else network)
+        self.buffers = list(network.buffers()) if is_module else []
+        if not self.params:
+            raise ValueError("an EMA needs at least one parameter: is the network empty?")
+        self.average, slices = flatten(self.params)
+        self._averages = [self.average[s].reshape(p.shape) for s, p in zip(slices, self.params)]
+        self._buffer_copies = [b.array.copy() for b in self.buffers]
+        self._is_swapped_in = False
+
+    def update(self) -> None:
+        """Move the average towards the weights, and copy the buffers."""
+        self._check_not_swapped_in()
+        for average, p in zip(self._averages, self.params):
+            average += (1 - self.decay) * (p.array - average)
+        for copy, b in zip(self._buffer_copies, self.buffers):
+            copy[...] = b.array
+
+    @contextlib.contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Inside the ``with`` block the network has the averaged weights.
+
+        Only references are exchanged.  An optimiser's step inside the block raises RuntimeError.
+        """
+        self._check_not_swapped_in()
+        tensors = [*self.params, *self.buffers]
+        own = [t.array for t in tensors]
+        self._is_swapped_in = True
+        try:
+            _exchange(tensors, [*self._averages, *self._buffer_copies])
+            yield
+        finally:
+            _exchange(tensors, own)
+            self._is_swapped_in = False
+
+    def _check_not_swapped_in(self) -> None:
+        if self._is_swapped_in:
+            raise RuntimeError("the averaged weights are swapped in: leave the with block first")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of the average, the buffers and the decay as NumPy arrays."""
+        copies = {f"buffer.{i}": to_numpy(b).copy() for i, b in enumerate(self._buffer_copies)}
+        decay, average = np.array(self.decay), to_numpy(self.average).copy()
+        return {"decay": decay, "sizes": sizes(self.params), "average": average, **copies}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore ``state_dict()``, or raise ValueError if it is of another network."""
+        given = checked_state("EMA", state_dict, self.state_dict())
+        self.decay = given["decay"].item()
+        own = [self.average, *self._buffer_copies]
+        for array, name in zip(own, ["average", *(n for n in given if n.startswith("buffer."))]):
+            array[...] = array_module(array).asarray(given[name])
+
+
+def _exchange(tensors: list[Tensor], arrays: list[Any]) -> None:
+    """Give each tensor another array, and count that as a change of its values."""
+    with no_grad():
+        for tensor, array in zip(tensors, arrays):
+            tensor.array = array
+            tensor.changed_in_place()

@@ -1,0 +1,203 @@
+"""What all optimisers share: parameters, gradients and state over one flat array.
+
+An optimiser moves its parameters into one flat array and leaves each ``p.array`` a view of its
+stretch.  State (moments, momentum) is flat in the same order.  So the whole network is one array
+to a checkpoint, an average of weights, or an all-reduce.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigan.autograd import Tensor, no_grad
+from minigan.backends import array_module, to_numpy
+
+
+class Optimizer:
+    """Base class: a subclass names its settings and flat states, and defines ``_update``.
+
+    Attributes:
+        params: the parameters.
+        flat: all their values as one array, which the parameters are views of.
+        lr: the learning rate; assign to it to change it: ``optimizer.lr = schedule(t)``.
+    """
+
+    _settings: tuple[str, ...] = ()  # numbers that the user may change between steps
+    _states: tuple[str, ...] = ()  # flat arrays, 0 at first
+
+    def __init__(self, params: Iterable[Tensor], lr: float):
+        self.params = _checked(params)
+        self.lr = lr
+        self.flat, self._slices = flatten(self.params)
+        self._views = [self.flat[s].reshape(p.shape) for s, p in zip(self._slices, self.params)]
+        for p, view in zip(self.params, self._views):
+            p.array = view
+        self.steps = np.zeros(len(self.params), np.int64)  # taken so far, of each parameter
+        for name in self._states:
+            setattr(self, name, array_module(self.flat).zeros_like(self.flat))
+
+    @property
+    def lr(self) -> float:
+        """The learning rate, a finite number >= 0."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        check_setting("lr", value)
+        self._lr = float(value)  # a NumPy float64 would make float32 steps compute in float64
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients (the next backward need not add to them), or set them to 0."""
+        for p in self.params:
+            if set_to_none or p.grad is None:
+                p.grad = None
+            else:
+                p.grad = Tensor(array_module(p.array).zeros_like(p.array))
+
+    def step(self) -> None:
+        """Change every parameter by its ``.grad``; those without a gradient stay as they are.
+
+        Raises RuntimeError if a parameter was taken out of the flat array, and ValueError if a
+        gradient does not fit.
+        """
+        for i, (p, view) in enumerate(zip(self.params, self._views)):
+            if p.array is not view:
+                raise RuntimeError(
+                    f"parameter {i} of shape {p.shape} left the array of this {type(self).__name__}"
+                    ": another optimiser, to(), double(), an EMA swap or .data = replaced it; "
+                    "make the optimiser last, and change values with copy_"
+                )
+            if p.grad is not None:
+                _check_gradient(i, p)
+        with no_grad():
+            for i, (p, s) in enumerate(zip(self.params, self._slices)):
+                if p.grad is not None:
+                    self.steps[i] += 1
+                    state = [getattr(self, name)[s] for name in self._states]
+                    self._update(self.flat[s], p.grad.array.ravel(), *state, int(self.steps[i]))
+                    p.changed_in_place()
+
+    def _update(self, p: Any, g: Any, *state_and_t: Any) -> None:
+        """Change the flat p by the flat gradient g, in place; t counts its steps from 1."""
+        raise TypeError(f"{type(self).__name__} does not define _update")
+
+    # The state ------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all that the next step depends on, settings too, as NumPy arrays.
+
+        Restored by ``load_state_dict``, training goes on exactly as it would have.
+        """
+        settings = {name: np.array(getattr(self, name)) for name in self._settings}
+        states = {name: np.array(to_numpy(getattr(self, name))) for name in self._states}
+        return {**settings, "sizes": sizes(self.params), "steps": self.steps.copy(), **states}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore ``state_dict()``: all of it, or nothing if it is another optimiser's.
+
+        Raises ValueError if names or sizes differ.
+        """
+        given = checked_state(type(self).__name__, state_dict, self.state_dict())
+        for name in self._settings:
+            setattr(self, name, _plain(given[name]))
+        self.steps[...] = given["steps"]
+        for name in self._states:
+            array = getattr(self, name)
+            array[...] = array_module(array).asarray(given[name])
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={getattr(self, name)}" for name in self._settings)
+        return f"{type(self).__name__}({len(self.params)} parameters, {settings})"
+
+
+def flatten(tensors: list[Tensor]) -> tuple[Any, list[slice]]:
+    """A copy of all values in one array, and where in it each tensor lies."""
+    ends = np.cumsum([t.numel() for t in tensors]).tolist()
+    slices = [slice(end - t.numel(), end) for t, end in zip(tensors, ends)]
+    arrays = [t.array.ravel() for t in tensors]
+    return array_module(arrays[0]).concatenate(arrays), slices
+
+
+def sizes(tensors: list[Tensor]) -> np.ndarray:
+    """The number of values of each tensor: a flat state fits only where these are equal."""
+    return np.array([t.numel() for t in tensors], np.int64)
+
+
+def checked_state(
+    owner: str, state_dict: Mapping[str, Any], expected: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The state as arrays; ValueError unless names, sizes and shapes are the expected ones."""
+    if set(state_dict) != set(expected):
+        raise ValueError(
+            f"the state does not fit {owner}: expected {', '.join(expected)}; "
+            f"got {', '.join(map(str, state_dict)) or 'nothing'}"
+        )
+    given = {name: np.asarray(state_dict[name]) for name in expected}
+    theirs, ours = given["sizes"].ravel().tolist(), expected["sizes"].tolist()
+    if theirs != ours:
+        pairs = enumerate(zip(theirs, ours))
+        first = next((i for i, (a, b) in pairs if a != b), min(len(theirs), len(ours)))
+        raise ValueError(
+            f"the state does not fit {owner}: it is of {len(theirs)} parameters, here are "
+            f"{len(ours)}; parameter {first} is the first of another size"
+        )
+    for name, value in expected.items():
+        if given[name].shape != value.shape or given[name].dtype.kind not in "fiu":
+            raise ValueError(
+                f"the state does not fit {owner}: {name} must be numbers of shape "
+                f"{value.shape}, got {given[name].dtype} of shape {given[name].shape}"
+            )
+    return given
+
+
+def check_setting(name: str, value: float, below: float = math.inf) -> None:
+    """ValueError unless 0 <= value < below."""
+    if not 0 <= value < below:
+        limit = "a finite number >= 0" if below == math.inf else f"in [0, {below})"
+        raise ValueError(f"{name} must be {limit}, got {value}")
+
+
+def _checked(params: Iterable[Tensor]) -> list[Tensor]:
+    if isinstance(params, Tensor):
+        raise TypeError("an optimiser takes several parameters: put a single tensor into a list")
+    params = list(params)
+    if not params:
+        raise ValueError(
+            "an optimiser needs at least one parameter: "
+            "is the network empty, or a generator such as parameters() used up already?"
+        )
+    for i, p in enumerate(params):
+        if not isinstance(p, Tensor):
+            raise TypeError(
+                f"an optimiser takes tensors, parameter {i} is a {type(p).__name__}"
+                + (": make one optimiser for each group" if isinstance(p, dict) else "")
+            )
+        if not p.is_leaf or p.dtype.kind != "f":
+            raise ValueError(
+                f"parameter {i} of shape {p.shape} is not a float leaf: an optimiser changes "
+                "tensors that were given, not computed"
+            )
+    if len({id(p) for p in params}) < len(params):
+        raise ValueError("a parameter was given twice: pass each one once")
+    kinds = sorted({f"{array_module(p.array).__name__} {p.dtype}" for p in params})
+    if len(kinds) > 1:
+        raise TypeError(f"all parameters must be of one dtype and backend, got {', '.join(kinds)}")
+    return params
+
+
+def _check_gradient(i: int, p: Tensor) -> None:
+    g = p.grad
+    if g.shape != p.shape or g.dtype != p.dtype or type(g.array) is not type(p.array):
+        raise ValueError(
+            f"the gradient of parameter {i} is {array_module(g.array).__name__} {g.dtype} "
+            f"{g.shape}, the parameter {array_module(p.array).__name__} {p.dtype} {p.shape}"
+        )
+
+
+def _plain(value: np.ndarray) -> Any:
+    """A setting as it was before it became an array: a number or a tuple of numbers."""
+    return tuple(value.tolist()) if value.ndim else value.item()

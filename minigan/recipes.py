@@ -1,0 +1,190 @@
+"""Every experiment as a list of its hyper-parameters, each with its source."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from minigan.errors import MiniganError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One experiment.  ``override`` makes another one from ``key=value`` pairs."""
+
+    name: str
+    summary: str  # one line for lists and help
+    source: str  # the paper or the released file that the values come from
+
+    # The networks and their noise
+    model: str  # see minigan.models
+    latent: str = "normal"  # "normal": N(0, 1); "uniform": U(-sqrt 3, sqrt 3), the same variance
+    latent_dim: int = 100
+
+    # The data
+    data: str = "glyphs"
+    split: str = "train"
+    image_size: int = 28
+    pixel_low: float = -1.0  # the range that G's last activation covers
+    pixel_high: float = 1.0
+    batch_size: int = 64
+    epochs: int = 25
+
+    # The game
+    objective: str = "non-saturating"  # see minigan.objectives
+    d_steps: int = 1  # k of Algorithm 1
+    d_scale: float = 1.0  # factor of D's loss
+    updates: str = "alternate"  # Algorithm 1, or "simultaneous" as the released code of 2014
+    label_smoothing: float = 0.0  # one-sided; 0: off
+
+    # The optimisers, alike for both players
+    optimizer: str = "adam"  # "adam", "sgd" or "rmsprop"
+    lr: float = 2e-4
+    lr_decay: float = 1.0  # lr_t = max(lr / lr_decay^t, lr_floor) after t steps
+    lr_floor: float = 0.0
+    betas: tuple[float, float] = (0.5, 0.999)  # Adam
+    momentum: float = 0.0  # SGD: from this ...
+    momentum_end: float = 0.0  # ... linearly to this
+    momentum_epochs: int = 0  # ... over so many epochs
+    ema: float = 0.0  # decay of an average of G's weights, used for samples; 0: off
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+_CHOICES = {
+    "latent": ("normal", "uniform"),
+    "updates": ("alternate", "simultaneous"),
+    "optimizer": ("adam", "sgd", "rmsprop"),
+}
+
+
+def _check(r: Recipe) -> None:
+    """MiniganError in one line for a value that cannot work."""
+    for key, choices in _CHOICES.items():
+        if getattr(r, key) not in choices:
+            raise MiniganError(f"{key} must be one of {', '.join(choices)}: {getattr(r, key)!r}")
+    for key in ("latent_dim", "batch_size", "epochs", "d_steps", "image_size"):
+        if getattr(r, key) < 1:
+            raise MiniganError(f"{key} must be at least 1, got {getattr(r, key)}")
+    for field in dataclasses.fields(r):
+        value = getattr(r, field.name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
+            raise MiniganError(f"{field.name} must be finite, got {value}")
+    if r.lr <= 0:
+        raise MiniganError(f"lr must be above 0, got {r.lr}")
+    if r.pixel_low >= r.pixel_high:
+        raise MiniganError(
+            f"pixel_low must be below pixel_high, got {r.pixel_low} and {r.pixel_high}"
+        )
+    for key, value in [("momentum", r.momentum), ("momentum_end", r.momentum_end), ("ema", r.ema),
+                       ("betas", r.betas[0]), ("betas", r.betas[1]),
+                       ("label_smoothing", r.label_smoothing)]:  # fmt: skip
+        if not 0 <= value < 1:
+            raise MiniganError(f"{key} must be in [0, 1), got {value}")
+    if r.lr_decay < 1 or r.lr_floor < 0:
+        raise MiniganError(
+            f"lr_decay must be at least 1 and lr_floor at least 0, got {r.lr_decay}, {r.lr_floor}"
+        )
+    if r.updates == "simultaneous" and r.d_steps != 1:
+        raise MiniganError("simultaneous updates have no k: set d_steps=1 or updates=alternate")
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in [
+        Recipe(
+            name="gan",
+            summary="MLP GAN: LeakyReLU, batch normalisation, Adam (no download: glyphs)",
+            source="Goodfellow et al. 2014, Algorithm 1; Adam's lr and betas: Radford et al. 2016, "
+            "section 4; widths: the common MLP tutorial GAN",
+            model="gan",
+        ),
+        Recipe(
+            name="gan-relu",
+            summary="MLP GAN of plain ReLU layers, without any normalisation",
+            source="Goodfellow et al. 2014, Algorithm 1; Adam: Radford et al. 2016, section 4",
+            model="gan-relu",
+        ),
+        Recipe(
+            name="gan-paper",
+            summary="The 2014 paper's own networks: maxout, dropout, SGD with momentum",
+            source="Goodfellow et al. 2014; goodfeli/adversarial: mnist.yaml, __init__.py, sgd.py",
+            model="gan-paper",
+            latent="uniform",  # mnist.yaml: U(-sqrt 3, sqrt 3)^100
+            data="mnist",
+            split="paper-train",  # train[0:50000]
+            pixel_low=0.0,
+            batch_size=100,
+            epochs=250,  # the released code has no stopping rule; its momentum ramp ends here
+            d_scale=0.5,  # __init__.py: half the sum of the two terms
+            updates="simultaneous",  # __init__.py: one minibatch, both gradients, then both moves
+            optimizer="sgd",
+            lr=0.1,  # sgd.py: lr_t = .1 / 1.000004^t, at least 1e-6
+            lr_decay=1.000004,
+            lr_floor=1e-6,
+            momentum=0.5,  # mnist.yaml: .5 -> .7 over epochs 1 to 250
+            momentum_end=0.7,
+            momentum_epochs=250,
+        ),
+    ]
+}
+
+
+def names() -> list[str]:
+    """The names of all recipes.
+
+    >>> names()
+    ['gan', 'gan-relu', 'gan-paper']
+    """
+    return list(RECIPES)
+
+
+def get(name: str) -> Recipe:
+    """The recipe of that name; MiniganError with the nearest names if there is none."""
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise MiniganError(f"no recipe {name!r}{hint}: expected one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def override(recipe: Recipe, values: dict[str, Any]) -> Recipe:
+    """The recipe with other values, given as text or as values of the field's type.
+
+    Raises MiniganError for an unknown key, a value of the wrong type, or one that cannot work.
+
+    >>> override(get("gan"), {"lr": "1e-3", "betas": "0.9,0.999"}).betas
+    (0.9, 0.999)
+    """
+    fixed = ("name", "summary", "source")
+    keys = [field.name for field in dataclasses.fields(recipe) if field.name not in fixed]
+    for key in values:
+        if key not in keys:
+            near = difflib.get_close_matches(key, keys, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise MiniganError(f"no setting {key!r}{hint}: expected one of {', '.join(keys)}")
+    parsed = {key: _parse(key, getattr(recipe, key), value) for key, value in values.items()}
+    return dataclasses.replace(recipe, **parsed)
+
+
+def _parse(key: str, example: Any, value: Any) -> Any:
+    kind = "two numbers, as 0.5,0.999" if isinstance(example, tuple) else type(example).__name__
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        if isinstance(example, tuple):
+            parts = value.split(",") if isinstance(value, str) else value
+            first, second = (float(part) for part in parts)
+            return first, second
+        if isinstance(example, str) and not isinstance(value, str):
+            raise ValueError
+        if isinstance(example, int) and isinstance(value, float):
+            raise ValueError
+        return type(example)(value)
+    except (ValueError, TypeError):
+        raise MiniganError(f"{key} must be {kind}, got {value!r}") from None

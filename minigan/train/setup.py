@@ -1,0 +1,72 @@
+"""From a recipe to a game that can be played: networks, optimisers, noise, schedules."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigan import backends, models, objectives, optim
+from minigan.autograd import Tensor
+from minigan.nn import Module
+from minigan.recipes import Recipe
+from minigan.train.step import Game
+
+
+def build_game(
+    recipe: Recipe, image_shape: tuple[int, ...], *, data_mean: np.ndarray | None = None
+) -> Game:
+    """The recipe's networks with fresh weights, ready for ``play_step``.
+
+    Args:
+        image_shape: (C, H, W), or (n,) for points.
+        data_mean: the training images' mean in [0, 1], for the models that start from it.
+
+    Weights are drawn from ``backends.rng()``: seed it first.
+    """
+    G, D = models.build(recipe.model, image_shape, recipe.latent_dim, data_mean=data_mean)
+    return Game(
+        G=G,
+        D=D,
+        opt_G=_optimizer(recipe, G),
+        opt_D=_optimizer(recipe, D),
+        objective=objectives.build(
+            recipe.objective, label_smoothing=recipe.label_smoothing, d_scale=recipe.d_scale
+        ),
+        draw_z=lambda n: draw_z(recipe, n),
+        updates=recipe.updates,
+    )
+
+
+def draw_z(recipe: Recipe, n: int, rng: np.random.Generator | None = None) -> Tensor:
+    """Noise (n, latent_dim), float32, with mean 0 and variance 1, from ``rng`` or the global one."""
+    rng = backends.rng() if rng is None else rng
+    shape = (n, recipe.latent_dim)
+    if recipe.latent == "normal":
+        z = rng.standard_normal(shape, dtype=np.float32)
+    else:
+        z = (rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(math.sqrt(3))
+    return Tensor(backends.xp().asarray(z))
+
+
+def set_schedules(game: Game, recipe: Recipe, step: int, steps_per_epoch: int) -> None:
+    """Learning rate and momentum for step 0, 1, 2, ...: functions of the step alone."""
+    for optimizer in (game.opt_D, game.opt_G):
+        optimizer.lr = optim.schedules.exponential(recipe.lr, recipe.lr_decay, recipe.lr_floor)(
+            step
+        )
+        if recipe.optimizer == "sgd" and recipe.momentum_epochs:
+            ramp = optim.schedules.linear(
+                recipe.momentum, recipe.momentum_end, recipe.momentum_epochs * steps_per_epoch
+            )
+            optimizer.momentum = ramp(step)
+
+
+def _optimizer(recipe: Recipe, network: Module) -> Any:
+    parameters = network.parameters()
+    if recipe.optimizer == "adam":
+        return optim.Adam(parameters, lr=recipe.lr, betas=recipe.betas)
+    if recipe.optimizer == "sgd":
+        return optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum)
+    return optim.RMSprop(parameters, lr=recipe.lr)

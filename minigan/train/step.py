@@ -1,0 +1,116 @@
+"""One step of the game: Algorithm 1 of Goodfellow et al. 2014.
+
+    for k steps:  update D by descending its loss on a minibatch x and fakes G(z)
+    then:         update G by descending its own loss on new fakes
+
+Where the gradient is cut.  Each player's loss depends on both networks, but each may move only
+itself.  D's loss stops at the fakes, which are made without recording (``no_grad``), as if they
+were given images.  G's loss must pass *through* D to reach G; ``backward(inputs=G)`` walks that
+way only, so D's weights neither change nor cost a weight gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from minigan.autograd import Tensor, no_grad
+from minigan.functional import sigmoid
+from minigan.nn import Module
+from minigan.objectives import NonSaturating
+
+
+@dataclass
+class Game:
+    """Two players, their optimisers, what they want, and where the noise comes from.
+
+    Args:
+        G: (N, latent) -> (N, *image).
+        D: (N, *image) -> (N, 1) logits.
+        draw_z: N -> noise (N, latent).
+        updates: ``"alternate"`` (Algorithm 1) or ``"simultaneous"`` (the released code).
+    """
+
+    G: Module
+    D: Module
+    opt_G: Any
+    opt_D: Any
+    objective: NonSaturating
+    draw_z: Callable[[int], Tensor]
+    updates: str = "alternate"
+
+
+def play_step(game: Game, batches: list[Tensor]) -> dict[str, float]:
+    """One update of G, and one of D for each of the k batches of real images.
+
+    Returns the losses and mean D(x), mean D(G(z)) as D saw them in its last update:
+    ``{"d_loss", "g_loss", "d_real", "d_fake"}``.
+    """
+    play = alternate if game.updates == "alternate" else simultaneous
+    return play(game, batches)
+
+
+def alternate(game: Game, batches: list[Tensor]) -> dict[str, float]:
+    """Algorithm 1: D first, k times, then G against the D that has just learnt."""
+    G, D = game.G, game.D
+
+    ##########################################################################
+    # (1) Update D: minimise -[E log D(x) + E log(1 - D(G(z)))]
+    ##########################################################################
+    for x in batches:
+        with no_grad():  # the cut: to D, a fake is just an image
+            fake = G(game.draw_z(len(x)))
+        real_logits, fake_logits = D(x), D(fake)
+        d_loss = game.objective.d_loss(real_logits, fake_logits)
+        game.opt_D.zero_grad()
+        d_loss.backward()
+        game.opt_D.step()
+
+    ##########################################################################
+    # (2) Update G: minimise -E log D(G(z)), through D, which stays as it is
+    ##########################################################################
+    g_loss = game.objective.g_loss(D(G(game.draw_z(len(x)))))
+    game.opt_G.zero_grad()
+    g_loss.backward(inputs=G.parameters())
+    game.opt_G.step()
+
+    return _record(d_loss, g_loss, real_logits, fake_logits)
+
+
+def simultaneous(game: Game, batches: list[Tensor]) -> dict[str, float]:
+    """The released code of 2014: both gradients at the same point, same z, same dropout masks.
+
+    Both players learn from one batch, so there is no k here: ``batches`` holds one.
+    """
+    G, D, (x,) = game.G, game.D, batches
+    fake_logits = D(G(game.draw_z(len(x))))
+    real_logits = D(x)
+    d_loss = game.objective.d_loss(real_logits, fake_logits)
+    g_loss = game.objective.g_loss(fake_logits)
+
+    ##########################################################################
+    # (1) D's gradient, which ends at D's weights: G is not asked for
+    ##########################################################################
+    game.opt_D.zero_grad()
+    d_loss.backward(inputs=D.parameters(), retain_graph=True)
+
+    ##########################################################################
+    # (2) G's gradient, through the same D, before either has moved
+    ##########################################################################
+    game.opt_G.zero_grad()
+    g_loss.backward(inputs=G.parameters())
+
+    game.opt_D.step()
+    game.opt_G.step()
+    return _record(d_loss, g_loss, real_logits, fake_logits)
+
+
+def _record(d_loss: Tensor, g_loss: Tensor, real: Tensor, fake: Tensor) -> dict[str, float]:
+    with no_grad():
+        return {
+            "d_loss": d_loss.item(),
+            "g_loss": g_loss.item(),
+            "d_real": sigmoid(real).mean().item(),
+            "d_fake": sigmoid(fake).mean().item(),
+        }

@@ -1,0 +1,46 @@
+"""Recipes: overriding values, and one-line errors for values that cannot work."""
+
+import pytest
+
+from minigan import MiniganError, recipes
+
+
+def test_every_recipe_says_where_its_values_come_from():
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        assert recipe.name == name
+        assert "20" in recipe.source  # a year at least
+        assert len(recipe.summary) < 80
+
+
+def test_override_parses_text_by_the_field():
+    recipe = recipes.override(
+        recipes.get("gan"),
+        {"lr": "1e-3", "betas": "0.9,0.99", "batch_size": "32", "objective": "minimax"},
+    )
+    assert (recipe.lr, recipe.betas, recipe.batch_size) == (1e-3, (0.9, 0.99), 32)
+    assert recipe.objective == "minimax"
+    assert recipes.override(recipe, {"lr": 2, "betas": [0.5, 0.9]}).betas == (0.5, 0.9)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"learning_rate": "1"}, {"name": "x"}, {"lr": "fast"}, {"lr": "0"}, {"lr": "nan"},
+        {"lr": "-1"}, {"batch_size": "1.5"}, {"batch_size": 2.5}, {"batch_size": "0"},
+        {"betas": "0.5"}, {"betas": "0.5,1.0"}, {"betas": "a,b"}, {"betas": 3},
+        {"updates": "sometimes"}, {"latent": "cauchy"}, {"optimizer": "lion"},
+        {"d_steps": "2", "updates": "simultaneous"}, {"momentum": "1"}, {"ema": "-0.1"},
+        {"pixel_low": "1"}, {"lr_decay": "0.5"}, {"epochs": True}, {"objective": 3},
+        {"label_smoothing": "1"}, {"lr": None}, {"lr": [1]}, {"lr": "inf"},
+    ],
+)  # fmt: skip
+def test_bad_values_are_one_line_errors(values):
+    with pytest.raises(MiniganError) as error:
+        recipes.override(recipes.get("gan"), values)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_recipe_names_the_nearest():
+    with pytest.raises(MiniganError, match="did you mean gan-relu"):
+        recipes.get("gan-rleu")
