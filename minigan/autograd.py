@@ -46,9 +46,11 @@ class Tensor:
     __array_ufunc__ = None  # ndarray + Tensor must come to Tensor.__radd__, not loop over elements
 
     def __init__(self, array: Any, requires_grad: bool = False):
-        if isinstance(array, np.generic):
-            array = np.asarray(array)  # NumPy turns 0-dimensional results into scalars
-        self.array = array if hasattr(array, "dtype") else xp().asarray(array)
+        if not isinstance(array, np.ndarray):
+            # NumPy turns 0-dimensional results into scalars (np.generic); CuPy does not.
+            is_array = hasattr(array, "dtype") and not isinstance(array, np.generic)
+            array = array if is_array else xp().asarray(array)
+        self.array = array
         self.grad: Tensor | None = None
         self.grad_fn: Function | None = None
         self._version = [0]  # counts in-place changes; shared by all tensors on the same memory
@@ -321,7 +323,7 @@ class Function:
 
     number = -1  # position in the order of creation, once recorded
     edges: tuple | None = ()  # what each input came from; None once the graph is freed
-    needs: tuple[bool, ...] = ()
+    needs: tuple[bool, ...] = (False, False, False)  # for forwards that are not recorded
     _saved_inputs: tuple = ()  # of (Tensor, its version list, how often it had been changed)
     _saved_output: tuple | None = None  # (array, its version list, how often ...)
     _input_indices: tuple[int, ...] = ()
@@ -377,21 +379,25 @@ class Function:
         for other in arrays[1:]:
             if other.dtype != first.dtype or type(other) is not type(first):
                 raise TypeError(_mixture(self, arrays))
-        recorded = _mode.enabled and any(x.requires_grad for x in inputs)
-        self.needs = tuple([recorded and x.requires_grad for x in inputs])
+        wanted = [x.requires_grad for x in inputs] if _mode.enabled else ()
+        if True not in wanted:
+            return self._viewed(Tensor(self.forward(*arrays)), inputs[0])
+        self.needs = tuple(wanted)
+        y = self._viewed(Tensor(self.forward(*arrays)), inputs[0])
+        self.number = next(_numbers)
+        self.edges = tuple([_edge(x) for x in inputs])
+        saved = [inputs[i] for i in self._input_indices]
+        self._saved_inputs = tuple([(x, x._version, x._version[0]) for x in saved])
+        if self._keeps_output:
+            self._saved_output = (y.array, y._version, y._version[0])
+        y.requires_grad = True
+        y.grad_fn = self
+        return y
 
-        y = Tensor(self.forward(*arrays))
-        if self.is_view and array_module(first).may_share_memory(y.array, first):
-            y._version = inputs[0]._version
-        if recorded:
-            self.number = next(_numbers)
-            self.edges = tuple([_edge(x) for x in inputs])
-            saved = [inputs[i] for i in self._input_indices]
-            self._saved_inputs = tuple([(x, x._version, x._version[0]) for x in saved])
-            if self._keeps_output:
-                self._saved_output = (y.array, y._version, y._version[0])
-            y.requires_grad = True
-            y.grad_fn = self
+    def _viewed(self, y: Tensor, x: Tensor) -> Tensor:
+        """y, counting changes together with x if it is another view of x's memory."""
+        if self.is_view and array_module(x.array).may_share_memory(y.array, x.array):
+            y._version = x._version
         return y
 
     def _free(self) -> None:
@@ -481,9 +487,15 @@ def _backpropagate(
     def hand_to(edge: Any, g: Tensor, is_alias: bool) -> None:
         if isinstance(edge, Function):
             table[edge] = table[edge] + g if edge in table else g
-        elif targets is not None and id(edge) not in targets:
             return
-        elif into_leaves:
+        if targets is not None and id(edge) not in targets:
+            return
+        if g.shape != edge.shape:
+            raise RuntimeError(
+                f"a gradient of shape {g.shape} came back to a leaf of shape {edge.shape}: "
+                "the backward of a function on the way does not undo its broadcasting"
+            )
+        if into_leaves:
             _add_to_leaf(edge, g, is_alias)
         else:
             found[id(edge)] = found[id(edge)] + g if id(edge) in found else g
@@ -604,11 +616,6 @@ def _is_wanted(edge: Any, targets: dict | None, wanted: set[Function] | None) ->
 
 
 def _add_to_leaf(leaf: Tensor, g: Tensor, is_alias: bool) -> None:
-    if g.shape != leaf.shape:
-        raise RuntimeError(
-            f"a gradient of shape {g.shape} came back to a leaf of shape {leaf.shape}: "
-            "the backward of a function on the way does not undo its broadcasting"
-        )
     if leaf.grad is None:
         # A gradient that is somebody else's memory too is copied: an optimiser may change it.
         if is_alias or g.array.base is not None:

@@ -12,6 +12,8 @@ from minigan.train import step as game_step
 torch = pytest.importorskip("torch", reason="PyTorch is the yardstick here, and not installed")
 from minigan_bench import peer  # noqa: E402
 
+torch.set_num_threads(1)
+
 STEPS, BATCH, PIXELS, LATENT = 50, 16, 64, 10
 
 

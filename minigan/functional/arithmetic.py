@@ -5,6 +5,7 @@ Notation: x, x0, x1 are inputs, y is the output, gy is dL/dy and gx = dL/dx.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,19 +22,21 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
     Integer tensors take part in float arithmetic as floats, as in PyTorch; float32 and float64
     are never mixed silently (Function refuses that).
     """
-    if isinstance(value, Tensor):
-        if value.dtype.kind in "biu" and like.dtype.kind == "f":
-            return Tensor(value.array.astype(like.dtype))
-        return value
-    xp = array_module(like.array)
+    xp, value = array_module(like.array), _number(value)
     if isinstance(value, (bool, int, float)):
         # An integer tensor times 0.5 is a float, as in PyTorch.
         is_float_of_int = isinstance(value, float) and like.dtype.kind != "f"
         return Tensor(xp.asarray(value, np.float32 if is_float_of_int else like.dtype))
-    return Tensor(xp.asarray(value))
+    if not isinstance(value, Tensor):
+        value = Tensor(xp.asarray(value))
+    if value.dtype.kind in "biu" and like.dtype.kind == "f":
+        return Tensor(value.array.astype(like.dtype))
+    return value
 
 
 def _pair(x0: Any, x1: Any) -> tuple[Tensor, Tensor]:
+    if isinstance(x0, Tensor) and isinstance(x1, Tensor) and x0.array.dtype == x1.array.dtype:
+        return x0, x1
     if not isinstance(x0, Tensor) and not isinstance(x1, Tensor):
         raise TypeError(
             f"one of two operands must be a tensor, got {type(x0).__name__} and "
@@ -366,16 +369,18 @@ def _kept_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...
 
 
 class Sum(Function):
-    """y = sum of x over some axes; every summand gets gy."""
+    """y = c * (sum of x over some axes); every summand gets c gy.  c = 1/n makes it a mean."""
 
-    def __init__(self, axes: tuple[int, ...], keepdim: bool):
-        self.axes, self.keepdim = axes, keepdim
+    def __init__(self, axes: tuple[int, ...], keepdim: bool, c: float = 1.0):
+        self.axes, self.keepdim, self.c = axes, keepdim, c
 
     def forward(self, x):
         self.x_shape = x.shape
-        return array_module(x).asarray(x.sum(axis=self.axes, keepdims=self.keepdim))
+        y = array_module(x).asarray(x.sum(axis=self.axes, keepdims=self.keepdim))
+        return y if self.c == 1 else y * self.c
 
     def backward(self, gy):
+        gy = gy if self.c == 1 else gy * self.c
         return broadcast_to(gy.reshape(_kept_shape(self.x_shape, self.axes)), self.x_shape)
 
 
@@ -408,10 +413,10 @@ def sum(x: Tensor, dim: int | tuple[int, ...] | None = None, keepdim: bool = Fal
 def mean(x: Tensor, dim: int | tuple[int, ...] | None = None, keepdim: bool = False) -> Tensor:
     """The mean over ``dim`` (one, several, or all); an empty tensor has none (ValueError)."""
     axes = _axes(dim, x.ndim)
-    count = int(np.prod([x.shape[i] for i in axes]))
+    count = math.prod([x.shape[i] for i in axes])
     if count == 0:
         raise ValueError(f"the mean over dim {dim} of a tensor of shape {x.shape} has no elements")
-    return Sum(axes, keepdim)(x) * (1.0 / count)
+    return Sum(axes, keepdim, 1.0 / count)(x)
 
 
 def var(
@@ -426,11 +431,11 @@ def var(
     2.0
     """
     axes = _axes(dim, x.ndim)
-    count = int(np.prod([x.shape[i] for i in axes]))
+    count = math.prod([x.shape[i] for i in axes])
     if count <= unbiased:
         raise ValueError(f"the variance needs more than {int(unbiased)} elements, got {count}")
     deviation = x - mean(x, axes, keepdim=True)
-    return sum(deviation * deviation, axes, keepdim) * (1.0 / (count - unbiased))
+    return Sum(axes, keepdim, 1.0 / (count - unbiased))(deviation * deviation)
 
 
 def std(

@@ -40,10 +40,10 @@ def matmul(x0: Tensor, x1: Tensor) -> Tensor:
     x1 = as_tensor(x1, like=x0)
     if x0.ndim == 0 or x1.ndim == 0:
         raise ValueError(f"matmul needs vectors or matrices, got shapes {x0.shape} and {x1.shape}")
-    if x0.ndim == 1:
-        return reshape(y := matmul(unsqueeze(x0, 0), x1), y.shape[:-2] + y.shape[-1:])
     if x1.ndim == 1:
         return reshape(y := matmul(x0, unsqueeze(x1, 1)), y.shape[:-1])
+    if x0.ndim == 1:
+        return reshape(y := matmul(unsqueeze(x0, 0), x1), y.shape[:-2] + y.shape[-1:])
     if x0.shape[-1] != x1.shape[-2]:
         raise ValueError(
             f"matmul: the inner lengths of {x0.shape} and {x1.shape} differ: "
@@ -67,10 +67,24 @@ class Linear(Function):
 
     def backward(self, gy):
         x, W = self.saved_inputs()
-        gx = matmul(gy, W) if self.needs[0] else None
-        gW = matmul(gy.T, x) if self.needs[1] else None
+        gx = Matmul()(gy, W) if self.needs[0] else None
+        gW = LinearWeightGrad()(gy, x) if self.needs[1] else None
         gb = sum(gy, 0) if len(self.needs) == 3 and self.needs[2] else None
         return gx, gW, gb
+
+
+class LinearWeightGrad(Function):
+    """gW = gy^T x.  gy: (N, out), x: (N, in) -> (out, in);  ggy = x g^T,  gx = gy g."""
+
+    def forward(self, gy, x):
+        self.save_inputs(0, 1)
+        return gy.T @ x
+
+    def backward(self, g):
+        gy, x = self.saved_inputs()
+        ggy = matmul(x, g.T) if self.needs[0] else None
+        gx = matmul(gy, g) if self.needs[1] else None
+        return ggy, gx
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigan import kernels
 from minigan.autograd import Function, Tensor
 from minigan.backends import array_module
 from minigan.functional.activations import sigmoid
-from minigan.functional.arithmetic import abs, as_tensor, broadcast_to, clip, log, mean, sum
+from minigan.functional.arithmetic import abs, as_tensor, broadcast_to, clip, log, mean, sum, sum_to
 
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
@@ -38,14 +39,33 @@ class BCEWithLogits(Function):
 
     def forward(self, x, t):
         self.save_inputs(0, 1)
-        xp = array_module(x)
-        return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))) - t * x
+        return kernels.bce_with_logits(x, t)
 
     def backward(self, gl):
         x, t = self.saved_inputs()
-        gx = gl * (sigmoid(x) - t) if self.needs[0] else None
-        gt = -gl * x if self.needs[1] else None
+        gx = BCEWithLogitsGrad()(gl, x, t) if self.needs[0] else None
+        gt = sum_to(-gl * x, t.shape) if self.needs[1] else None
         return gx, gt
+
+
+class BCEWithLogitsGrad(Function):
+    """gx = (s - t) gl with s = sigmoid(x);  its own gradients, with s' = s (1 - s):
+
+    ggl = (s - t) g,  gx = s' gl g,  gt = -gl g.
+    """
+
+    def forward(self, gl, x, t):
+        self.save_inputs(0, 1, 2)
+        return kernels.bce_with_logits_grad(gl, x, t)
+
+    def backward(self, g):
+        gl, x, t = self.saved_inputs()
+        ggl = BCEWithLogitsGrad()(g, x, t) if self.needs[0] else None
+        gt = sum_to(-gl * g, t.shape) if self.needs[2] else None
+        if not self.needs[1]:
+            return ggl, None, gt
+        s = sigmoid(x)
+        return ggl, s * (1.0 - s) * gl * g, gt
 
 
 def binary_cross_entropy_with_logits(
@@ -65,7 +85,7 @@ def binary_cross_entropy_with_logits(
     0.6931471805599453
     """
     target = _same_shape("binary_cross_entropy_with_logits", input, target)
-    return _reduce(BCEWithLogits()(input, broadcast_to(target, input.shape)), reduction)
+    return _reduce(BCEWithLogits()(input, target), reduction)
 
 
 class BCE(Function):

@@ -13,6 +13,7 @@ from typing import Any
 
 from minigan import kernels
 from minigan.autograd import Function, Tensor, backward_by_definition, no_grad
+from minigan.backends import array_module
 from minigan.functional.arithmetic import mean, sqrt, sum
 from minigan.functional.shaping import permute, reshape, stack
 
@@ -32,7 +33,7 @@ class BatchNorm(Function):
     def forward(self, x, gamma, beta):
         self.save_inputs(0, 1)
         self.mean, self.var = kernels.batch_stats(x)
-        self.inv_std = (self.var + self.eps) ** -0.5
+        self.inv_std = 1 / array_module(x).sqrt(self.var + self.eps)
         return kernels.batch_norm(x, self.mean, self.inv_std, gamma, beta)
 
     def backward(self, gy):
@@ -112,6 +113,12 @@ def batch_norm(
         raise ValueError(
             f"batch_norm over {weight.shape[0]} features takes (N, {weight.shape[0]}) or "
             f"(N, {weight.shape[0]}, L), got {x.shape}"
+        )
+    others = [v for v in (running_mean, running_var, weight, bias) if v is not None]
+    if any(v.shape != (x.shape[1],) for v in others):
+        raise ValueError(
+            f"batch_norm over {x.shape[1]} features takes statistics, weight and bias of shape "
+            f"({x.shape[1]},), got {', '.join(str(v.shape) for v in others)}"
         )
     if x.ndim == 3:  # (N, C, L) -> (N L, C) and back
         N, C, L = x.shape

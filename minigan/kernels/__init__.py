@@ -40,6 +40,16 @@ def leaky_relu_grad(gy: Any, x: Any, slope: float) -> Any:
     return _twin(x).leaky_relu_grad(gy, x, slope)
 
 
+def bce_with_logits(x: Any, t: Any) -> Any:
+    """l = softplus(x) - t x.  x: any shape, t: the same shape or ()."""
+    return _twin(x).bce_with_logits(x, t)
+
+
+def bce_with_logits_grad(gl: Any, x: Any, t: Any) -> Any:
+    """gx = gl (sigmoid(x) - t).  gl, x: the same shape, t: that shape or ()."""
+    return _twin(x).bce_with_logits_grad(gl, x, t)
+
+
 def batch_stats(x: Any) -> tuple[Any, Any]:
     """Mean and (biased) variance of each column.  x: (N, C) -> (C,), (C,)."""
     return _twin(x).batch_stats(x)

@@ -20,9 +20,17 @@ _jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def leaky_relu(x, slope):
-    y = np.empty_like(x)  # the same memory order as x, so that both are flat views below
-    _leaky_relu(x.ravel(order="K"), x.dtype.type(slope), y.ravel(order="K"))
+    y = np.empty_like(x)  # compact, its axes in x's order
+    _leaky_relu(_flat(x, y), x.dtype.type(slope), y.ravel(order="K"))
     return y
+
+
+def _flat(x, y):
+    """The elements of x in the order in which those of the compact y lie in memory."""
+    if x.strides != y.strides:  # x has gaps, or repeats its memory as a broadcast array does
+        x, original = np.empty_like(y), x
+        x[...] = original
+    return x.ravel(order="K")
 
 
 @_jit
@@ -33,23 +41,41 @@ def _leaky_relu(x, slope, y):
 
 def leaky_relu_grad(gy, x, slope):
     gx = np.empty_like(x)
-    if gy.strides != x.strides:
-        gy = _in_order_of(x, gy)
-    flat = (a.ravel(order="K") for a in (gy, x))
-    _leaky_relu_grad(*flat, x.dtype.type(slope), gx.ravel(order="K"))
+    _leaky_relu_grad(_flat(gy, gx), _flat(x, gx), x.dtype.type(slope), gx.ravel(order="K"))
     return gx
-
-
-def _in_order_of(x, other):
-    copy = np.empty_like(x)
-    copy[...] = other
-    return copy
 
 
 @_jit
 def _leaky_relu_grad(gy, x, slope, gx):
     for i in range(x.size):
         gx[i] = gy[i] if x[i] > 0 else slope * gy[i]
+
+
+def bce_with_logits(x, t):
+    y = np.empty(x.shape, x.dtype)
+    _bce_with_logits(x.ravel(), np.broadcast_to(t, x.shape).ravel(), y.reshape(-1))
+    return y
+
+
+@_jit
+def _bce_with_logits(x, t, y):
+    for i in range(x.size):
+        y[i] = max(x[i], 0) + math.log1p(math.exp(-abs(x[i]))) - t[i] * x[i]
+
+
+def bce_with_logits_grad(gl, x, t):
+    gx = np.empty(x.shape, x.dtype)
+    t = np.broadcast_to(t, x.shape)
+    _bce_with_logits_grad(gl.ravel(), x.ravel(), t.ravel(), gx.reshape(-1))
+    return gx
+
+
+@_jit
+def _bce_with_logits_grad(gl, x, t, gx):
+    for i in range(x.size):
+        e = math.exp(-abs(x[i]))  # never overflows
+        sigmoid = (1 if x[i] >= 0 else e) / (1 + e)
+        gx[i] = gl[i] * (sigmoid - t[i])
 
 
 def batch_stats(x):

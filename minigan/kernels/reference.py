@@ -24,6 +24,22 @@ def leaky_relu_grad(gy, x, slope):
     return gx
 
 
+def bce_with_logits(x, t):
+    y, t = np.empty_like(x), np.broadcast_to(t, x.shape)
+    for i in np.ndindex(x.shape):
+        y[i] = max(x[i], 0) + math.log1p(math.exp(-abs(x[i]))) - t[i] * x[i]
+    return y
+
+
+def bce_with_logits_grad(gl, x, t):
+    gx, t = np.empty_like(x), np.broadcast_to(t, x.shape)
+    for i in np.ndindex(x.shape):
+        e = math.exp(-abs(x[i]))  # never overflows
+        sigmoid = (1 if x[i] >= 0 else e) / (1 + e)
+        gx[i] = gl[i] * (sigmoid - t[i])
+    return gx
+
+
 def batch_stats(x):
     N, C = x.shape
     mean, var = np.zeros(C, x.dtype), np.zeros(C, x.dtype)

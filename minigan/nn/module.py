@@ -6,14 +6,14 @@ their type, in the order of assignment.  There is no registry beside them that c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from minigan import backends
 from minigan.autograd import Tensor, no_grad
-from minigan.backends import to_numpy
+from minigan.backends import array_module, to_numpy
 
 
 class Parameter(Tensor):
@@ -284,13 +284,13 @@ class Module:
         return summary(self, input_shape)
 
 
-def zero_grad(parameters: Any, set_to_none: bool = True) -> None:
+def zero_grad(parameters: Iterable[Tensor], set_to_none: bool = True) -> None:
     """Forget the gradients (so the next backward need not add), or set them to 0."""
     for p in parameters:
         if set_to_none or p.grad is None:
             p.grad = None
         else:
-            p.grad = Tensor(np.zeros_like(p.grad.array))
+            p.grad = Tensor(array_module(p.array).zeros_like(p.array))
 
 
 def _unique(named: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

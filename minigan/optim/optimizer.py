@@ -15,6 +15,7 @@ import numpy as np
 
 from minigan.autograd import Tensor, no_grad
 from minigan.backends import array_module, to_numpy
+from minigan.nn.module import zero_grad
 
 
 class Optimizer:
@@ -52,11 +53,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients (the next backward need not add to them), or set them to 0."""
-        for p in self.params:
-            if set_to_none or p.grad is None:
-                p.grad = None
-            else:
-                p.grad = Tensor(array_module(p.array).zeros_like(p.array))
+        zero_grad(self.params, set_to_none)
 
     def step(self) -> None:
         """Change every parameter by its ``.grad``; those without a gradient stay as they are.
