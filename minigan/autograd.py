@@ -401,9 +401,10 @@ class Function:
         return y
 
     def _free(self) -> None:
-        self.edges = None
-        self._saved_inputs = ()
-        self._saved_output = None
+        """Let go of all that forward kept, masks and shapes in attributes included."""
+        number = self.number
+        self.__dict__.clear()
+        self.number, self.edges = number, None
 
 
 def _edge(x: Tensor) -> Tensor | Function | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigan import kernels
-from minigan.autograd import Function, Tensor, backward_by_definition, no_grad
+from minigan.autograd import Function, Tensor, backward_by_definition
 from minigan.backends import array_module
 from minigan.functional.arithmetic import mean, sqrt, sum
 from minigan.functional.shaping import permute, reshape, stack
@@ -142,6 +142,4 @@ def batch_norm(
 
 
 def _move(running: Tensor, value: Any, momentum: float) -> None:
-    with no_grad():
-        running.changed_in_place()
-    running.array += momentum * (value - running.array)
+    running.changed_in_place().array += momentum * (value - running.array)

@@ -53,19 +53,19 @@ def _leaky_relu_grad(gy, x, slope, gx):
 
 def bce_with_logits(x, t):
     y = np.empty(x.shape, x.dtype)
-    _bce_with_logits(x.ravel(), np.broadcast_to(t, x.shape).ravel(), y.reshape(-1))
+    _bce_with_logits(x.ravel(), t.ravel(), y.reshape(-1))
     return y
 
 
 @_jit
 def _bce_with_logits(x, t, y):
     for i in range(x.size):
-        y[i] = max(x[i], 0) + math.log1p(math.exp(-abs(x[i]))) - t[i] * x[i]
+        target = t[0] if t.size == 1 else t[i]
+        y[i] = max(x[i], 0) + math.log1p(math.exp(-abs(x[i]))) - target * x[i]
 
 
 def bce_with_logits_grad(gl, x, t):
     gx = np.empty(x.shape, x.dtype)
-    t = np.broadcast_to(t, x.shape)
     _bce_with_logits_grad(gl.ravel(), x.ravel(), t.ravel(), gx.reshape(-1))
     return gx
 
@@ -75,7 +75,7 @@ def _bce_with_logits_grad(gl, x, t, gx):
     for i in range(x.size):
         e = math.exp(-abs(x[i]))  # never overflows
         sigmoid = (1 if x[i] >= 0 else e) / (1 + e)
-        gx[i] = gl[i] * (sigmoid - t[i])
+        gx[i] = gl[i] * (sigmoid - (t[0] if t.size == 1 else t[i]))
 
 
 def batch_stats(x):

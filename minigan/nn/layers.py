@@ -156,7 +156,7 @@ class BatchNorm1d(Module):
             self.training, self.momentum, self.eps,
         )  # fmt: skip
         if self.training:
-            self.num_batches_tracked.add_(1)
+            self.num_batches_tracked.changed_in_place().array += 1
         return y
 
     def extra_repr(self) -> str:

@@ -1,0 +1,80 @@
+"""Using a generator: one in training, or one from a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from minigan import models
+from minigan.autograd import Tensor, no_grad
+from minigan.errors import MiniganError
+from minigan.nn import Module
+from minigan.optim import EMA
+from minigan.train import checkpoint as checkpoints
+from minigan.train.record import Config, Run
+
+BATCH = 500  # images made at a time: bounds the memory
+
+
+def generate(G: Module, z: Tensor) -> np.ndarray:
+    """G(z) as float32 (n, *image_shape), without recording, in evaluation mode."""
+    G.eval()
+    try:
+        with no_grad():
+            batches = [G(z[i : i + BATCH]).numpy() for i in range(0, len(z), BATCH)]
+    finally:
+        G.train()
+    return np.concatenate(batches)
+
+
+def choose(run: str | Path, which: str = "best") -> Path:
+    """The checkpoint that is meant: ``run`` itself if it is a file, else ``"best"``, ``"last"``, a
+    step, or the path of a file.  MiniganError if there is none.
+    """
+    path = Path(run)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise MiniganError(f"no run at {path}: expected a folder made by minigan train")
+    found = Run(path).checkpoints()
+    if which.isdecimal() and int(which) in found:
+        return found[int(which)]
+    if which not in ("best", "last"):
+        if Path(which).is_file():
+            return Path(which)
+        steps = ", ".join(map(str, found)) or "there are none"
+        raise MiniganError(
+            f"no checkpoint {which!r} in {path}: expected best, last, the path of a file, or a "
+            f"step ({steps})"
+        )
+    if not found:
+        raise MiniganError(f"{path} holds no checkpoint: expected a run made by minigan train")
+    if which == "last":
+        return found[max(found)]
+    return min(found.values(), key=checkpoints.read_quality)
+
+
+def load_generator(path: str | Path) -> tuple[Module, Config, int]:
+    """G as it was saved (its averaged weights, if there is an average), the run's configuration
+    and the step.  The backend is the current one.  MiniganError if the file is no good.
+    """
+    path = Path(path)
+    checkpoint = checkpoints.read(path)
+    try:
+        config = Config.from_json(checkpoint.config)
+    except MiniganError as error:
+        raise checkpoints.unusable(path, str(error)) from None
+    recipe = config.recipe
+    try:
+        G, _ = models.build(recipe.model, config.data_shape, recipe.latent_dim)
+    except MemoryError:  # an unlikely file, but nothing in it is trusted
+        raise checkpoints.unusable(path, "its networks are too large for the memory") from None
+    checkpoints.restore(path, checkpoint, {"G": G})
+    if recipe.ema:
+        ema = EMA(G, recipe.ema)
+        checkpoints.restore(path, checkpoint, {"ema": ema})
+        with ema.swapped_in():
+            averaged = G.state_dict()
+        G.load_state_dict(averaged)
+    return G, config, checkpoint.step

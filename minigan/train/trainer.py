@@ -1,0 +1,490 @@
+"""The run: plays the game step by step, writes it down, and can stop and go on at any step.
+
+Nothing random is carried from one step to the next: step t restarts the generator from (seed, t),
+and batch t is a function of (seed, t).  So N steps, a stop, and M steps are N + M steps bit for
+bit; a checkpoint holds weights and moments, and no state of a generator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minigan import backends, creation, data
+from minigan.autograd import Tensor
+from minigan.backends import array_module
+from minigan.data import Batches, Dataset, to_float
+from minigan.data.toy import MIXTURES
+from minigan.errors import MiniganError
+from minigan.optim import EMA
+from minigan.recipes import Recipe
+from minigan.train import checkpoint as checkpoints
+from minigan.train import quality
+from minigan.train.record import Config, Run
+from minigan.train.sampling import generate
+from minigan.train.setup import build_game, draw_z, set_schedules
+from minigan.train.step import play_step
+
+GRID = 64  # images in a sample grid
+POINTS = 1000  # points in a picture of points
+FRAMES = 50  # sample grids in a run, by default
+
+# Step t >= 1 draws from the seed (seed, t); the third number keeps these streams apart from it.
+SAMPLE_STREAM = 0x5A
+QUALITY_STREAM = 0xF1
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended."""
+
+    folder: Path
+    step: int
+    steps: int
+    losses: dict[str, float]  # of the last step played; empty if none was
+    quality: float
+    best_step: int
+    best_quality: float
+    signal: int | None  # the signal that stopped it, if one did
+
+
+# Starting and resuming ----------------------------------------------------------------------
+
+
+def start(
+    recipe: Recipe,
+    *,
+    out: str | Path | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    data_dir: str | None = None,
+    backend: str = "auto",
+    checkpoint_every: int | None = None,
+    keep: int = 3,
+    sample_every: int | None = None,
+    log_every: int = 10,
+    quiet: bool = False,
+) -> Summary:
+    """Train from the beginning, into a new folder.
+
+    Args:
+        out: the folder; by default ``runs/<recipe>-<data>-<n>`` with the next free number.
+        steps: in total; by default ``recipe.epochs`` times through the data.
+        checkpoint_every: by default an epoch, but at least 500 steps.
+        keep: how many of the last checkpoints are kept, beside the best one.
+        sample_every: by default so that there are about 50 sample grids.
+
+    Raises MiniganError for all that the user can do about: data, disk, divergence.
+    """
+    backends.use_backend(backend)
+    dataset = load_data(recipe, data_dir)
+    per_epoch = max(1, Batches(len(dataset), recipe.batch_size, seed).per_epoch // recipe.d_steps)
+    steps = recipe.epochs * per_epoch if steps is None else steps
+    config = Config(
+        recipe=recipe,
+        data_checksum=dataset.checksum,
+        data_shape=dataset.x.shape[1:],
+        data_count=len(dataset),
+        data_dir=None if data_dir is None else os.fspath(data_dir),
+        steps=steps,
+        seed=seed,
+        backend=backends.current_backend(),
+        checkpoint_every=checkpoint_every or max(per_epoch, 500),
+        keep=keep,
+        sample_every=sample_every or max(1, steps // FRAMES),
+        log_every=log_every,
+    )
+    run = Run(next_free(recipe) if out is None else out)
+    trainer = Trainer(run, config, dataset, quiet=quiet)
+    run.create()
+    with run.locked():
+        # The configuration comes last: where there is one, there is a checkpoint to start from.
+        trainer.save()
+        trainer.draw_samples()
+        run.write_config(config)
+        return trainer.train()
+
+
+def resume(
+    folder: str | Path,
+    *,
+    steps: int | None = None,
+    epochs: int | None = None,
+    data_dir: str | None = None,
+    backend: str | None = None,
+    quiet: bool = False,
+) -> Summary:
+    """Go on from the last loadable checkpoint, up to ``steps`` or ``epochs`` in total.
+
+    Raises MiniganError if the folder is no run, its data has changed, or no checkpoint is whole.
+    """
+    run = Run(folder)
+    config = run.read_config()
+    if epochs is not None:
+        steps = epochs * config.steps_per_epoch
+    config = dataclasses.replace(
+        config,
+        steps=config.steps if steps is None else steps,
+        data_dir=config.data_dir if data_dir is None else os.fspath(data_dir),
+        backend=config.backend if backend is None else backend,
+    )
+    backends.use_backend(config.backend)
+    config = dataclasses.replace(config, backend=backends.current_backend())
+    with run.locked():
+        path, last = last_good(run, quiet)
+        check_same(run, config, last)
+        if config.steps < last.step:
+            raise MiniganError(
+                f"{run.folder} is at step {last.step} already: --steps and --epochs are totals, "
+                f"expected more than {last.step} steps, got {config.steps}"
+            )
+        dataset = load_data(config.recipe, config.data_dir)
+        if dataset.checksum != config.data_checksum:
+            raise MiniganError(
+                f"{config.recipe.data} is not the data that {run.folder} was trained on (its "
+                "checksum differs): give the same data with --data-dir, or start a new run"
+            )
+        trainer = Trainer(run, config, dataset, quiet=quiet)
+        trainer.restore(path, last)
+        run.remove_leftovers()
+        if damage := run.cut_log(last.step):
+            say(damage, quiet)
+        run.write_config(config)
+        return trainer.train()
+
+
+def load_data(recipe: Recipe, data_dir: str | None) -> Dataset:
+    """The recipe's data; points have no image size."""
+    size = None if recipe.data in MIXTURES else recipe.image_size
+    return data.load(recipe.data, size=size, split=recipe.split, data_dir=data_dir)
+
+
+def next_free(recipe: Recipe) -> Path:
+    """``runs/<recipe>-<data>-<n>`` with the smallest n >= 1 that no run has."""
+    source = Path(recipe.data.partition(":")[2] or recipe.data).stem
+    n = 1
+    while (path := Path("runs", f"{recipe.name}-{source}-{n}")).exists():
+        n += 1
+    return path
+
+
+def last_good(run: Run, quiet: bool) -> tuple[Path, checkpoints.Checkpoint]:
+    """The newest checkpoint that is whole.  Damaged newer ones are renamed, out of the way."""
+    damaged = []
+    for path in reversed(run.checkpoints().values()):
+        try:
+            found = checkpoints.read(path)
+        except MiniganError as error:
+            say(f"{error}; going back to the one before", quiet)
+            damaged.append(path)
+            continue
+        for bad in damaged:
+            bad.rename(bad.with_name(f"{bad.name}.damaged"))
+        return path, found
+    raise MiniganError(f"{run.folder} holds no loadable checkpoint: start a new run")
+
+
+def check_same(run: Run, config: Config, checkpoint: checkpoints.Checkpoint) -> None:
+    """MiniganError if config.json is not what the checkpoint was trained with."""
+    now, then = config.to_json(), checkpoint.config
+    for part in ("recipe", "seed", "data_checksum", "data_shape", "data_count"):
+        if json.dumps(now[part], sort_keys=True) != json.dumps(then.get(part), sort_keys=True):
+            raise MiniganError(
+                f"{run.config_path} was changed: its {part} is not that of the checkpoints; "
+                "restore it, or start a new run"
+            )
+
+
+def say(text: str, quiet: bool) -> None:
+    """One line to the user, above the progress bar."""
+    if not quiet:
+        tqdm.write(text, file=sys.stderr)
+
+
+# The trainer --------------------------------------------------------------------------------
+
+
+class Trainer:
+    """Networks, optimisers and data of one run, between two of its steps."""
+
+    def __init__(self, run: Run, config: Config, dataset: Dataset, *, quiet: bool = False):
+        recipe = config.recipe
+        self.run, self.config, self.dataset, self.quiet = run, config, dataset, quiet
+        self.step = 0  # how many were played
+        self.batches = Batches(len(dataset), recipe.batch_size, config.seed)
+
+        # The same noise every time, from generators of its own.
+        count = GRID if dataset.is_images else POINTS
+        self.sample_z = draw_z(recipe, count, stream(config.seed, SAMPLE_STREAM))
+        self.quality_z = draw_z(recipe, quality.SAMPLES, stream(config.seed, QUALITY_STREAM))
+        self.real_gaussian = quality.of_data(dataset.x)
+
+        backends.manual_seed((config.seed, 0))
+        mean = dataset.x.mean(axis=0) / 255 if dataset.is_images else None
+        self.game = build_game(recipe, config.data_shape, data_mean=mean)
+        self.ema = EMA(self.game.G, recipe.ema) if recipe.ema else None
+
+        self.losses: dict[str, float] = {}
+        self.seconds_before = 0.0  # spent on this run by earlier processes
+        self.began = time.perf_counter()
+        self.qualities = {
+            step: checkpoints.read_quality(path) for step, path in run.checkpoints().items()
+        }
+
+    # The loop -----------------------------------------------------------------------------
+
+    def train(self) -> Summary:
+        """Play up to ``config.steps`` or a signal; save and draw at the end in either case."""
+        config = self.config
+        self.began = time.perf_counter()
+        logged_at = self.step, self.began
+        # Overflow is looked for in the losses; NumPy's warnings would come before our message.
+        with stop_on_signals() as stop, np.errstate(over="ignore", invalid="ignore"):
+            with self._progress_bar() as bar:
+                while self.step < config.steps and stop.signal is None:
+                    self._play()
+                    bar.set_postfix_str(_in_short(self.losses), refresh=False)
+                    bar.update()
+                    step = self.step
+                    if step % config.log_every == 0 or step == 1:
+                        logged_at = self._log(logged_at)
+                    if step % config.sample_every == 0 or step == config.steps:
+                        self.draw_samples()
+                    if step % config.checkpoint_every == 0:
+                        self.save()
+            if self.step not in self.qualities:
+                self.save()
+            if self.losses:
+                self._draw_record()
+        best = min(self.qualities, key=self.qualities.__getitem__)
+        return Summary(
+            folder=self.run.folder,
+            step=self.step,
+            steps=config.steps,
+            losses=self.losses,
+            quality=self.qualities[self.step],
+            best_step=best,
+            best_quality=self.qualities[best],
+            signal=stop.signal,
+        )
+
+    def _play(self) -> None:
+        """One step of the game: the schedules, k batches, both players, the average."""
+        t = self.step  # steps played before this one
+        set_schedules(self.game, self.config.recipe, t, self.config.steps_per_epoch)
+        k = self.config.recipe.d_steps
+        real = [self._batch(k * t + i) for i in range(k)]
+        backends.manual_seed((self.config.seed, t + 1))
+        losses = play_step(self.game, real)
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                self._diverged(_NAMES[name], value)
+        if self.ema:
+            self.ema.update()
+        self.step, self.losses = t + 1, losses
+
+    def _batch(self, number: int) -> Tensor:
+        x = self.dataset.x[self.batches.indices(number)]
+        if self.dataset.is_images:
+            x = to_float(x, self.config.recipe.pixel_low, self.config.recipe.pixel_high)
+        return creation.from_numpy(x)
+
+    def _diverged(self, what: str, value: float) -> None:
+        last = max(self.qualities)
+        raise MiniganError(
+            f"step {self.step + 1}: {what} is {value}, so training was stopped; the last good "
+            f"checkpoint is {self.run.checkpoint_path(last)}; try a smaller lr (--set lr=...), "
+            "a larger batch or another recipe"
+        )
+
+    def _progress_bar(self) -> tqdm:
+        return tqdm(
+            total=self.config.steps,
+            initial=self.step,
+            unit="step",
+            disable=self.quiet,
+            dynamic_ncols=True,
+            mininterval=0.2 if sys.stderr.isatty() else 10,  # a log file wants few lines
+        )
+
+    # The record ---------------------------------------------------------------------------
+
+    def _log(self, logged_at: tuple[int, float]) -> tuple[int, float]:
+        """Append an entry about the step just played; returns when that was."""
+        now = time.perf_counter()
+        steps, seconds = self.step - logged_at[0], now - logged_at[1]
+        norms = {
+            "d_grad_norm": gradient_norm(self.game.opt_D.params),
+            "g_grad_norm": gradient_norm(self.game.opt_G.params),
+        }
+        for name, value in norms.items():
+            if not math.isfinite(value):
+                self._diverged(_NAMES[name], value)
+        entry = {
+            "step": self.step,
+            "epoch": round(self.step / self.config.steps_per_epoch, 4),
+            **self.losses,
+            **norms,
+            "steps_per_second": round(steps / seconds, 3),
+            "seconds": round(self.seconds(), 3),
+        }
+        self.run.append_log(entry)
+        return self.step, now
+
+    def seconds(self) -> float:
+        """Spent on this run so far, by this process and those before."""
+        return self.seconds_before + time.perf_counter() - self.began
+
+    def draw_samples(self) -> None:
+        """Write the picture of what G makes of the fixed noise now."""
+        from minigan import plots
+
+        recipe = self.config.recipe
+        samples = self._generate(self.sample_z)
+        if self.dataset.is_images:
+            picture = plots.grid(samples, low=recipe.pixel_low, high=recipe.pixel_high)
+        else:
+            picture = plots.points(samples, self.dataset.x[:POINTS])
+        plots.save(picture, self.run.sample_path(self.step))
+
+    def _draw_record(self) -> None:
+        from minigan import plots
+
+        plots.curves(self.run.read_log(), self.run.curves_path)
+        plots.training_gif(self.run.samples(), self.run.gif_path)
+
+    def _generate(self, z: Tensor) -> np.ndarray:
+        with self.ema.swapped_in() if self.ema else contextlib.nullcontext():
+            return generate(self.game.G, z)
+
+    # Checkpoints --------------------------------------------------------------------------
+
+    def _owners(self) -> dict[str, Any]:
+        game = self.game
+        owners = {"G": game.G, "D": game.D, "opt_G": game.opt_G, "opt_D": game.opt_D}
+        return {**owners, "ema": self.ema} if self.ema else owners
+
+    def save(self) -> None:
+        """Write a checkpoint, then remove those that are neither among the last nor the best."""
+        samples = self._generate(self.quality_z)
+        distance = self._distance(samples)
+        self.run.sync_log()  # the log reaches the disk before a checkpoint that stands on it
+        checkpoints.write(
+            self.run.checkpoint_path(self.step),
+            checkpoints.Checkpoint(
+                step=self.step,
+                config=self.config.to_json(),
+                arrays=checkpoints.arrays_of(self._owners()),
+                quality=distance,
+                seconds=self.seconds(),
+            ),
+        )
+        self.qualities[self.step] = distance
+        if self.step:
+            say(
+                f"step {self.step}: saved; {quality.name(self.dataset.is_images)} {distance:.4g}",
+                self.quiet,
+            )
+        self._remove_old()
+
+    def _distance(self, samples: np.ndarray) -> float:
+        if not np.isfinite(samples).all():
+            self._diverged("a sample of G", math.nan)
+        recipe = self.config.recipe
+        x = quality.features(samples, recipe.pixel_low, recipe.pixel_high)
+        return quality.frechet(self.real_gaussian, quality.gaussian(iter([x])))
+
+    def _remove_old(self) -> None:
+        best = min(self.qualities, key=self.qualities.__getitem__)
+        kept = {best, *sorted(self.qualities)[-self.config.keep :]}
+        for step in self.qualities.keys() - kept:
+            self.run.remove_checkpoint(step)
+            del self.qualities[step]
+
+    def restore(self, path: Path, checkpoint: checkpoints.Checkpoint) -> None:
+        """Go on from there."""
+        checkpoints.restore(path, checkpoint, self._owners())
+        self.step = checkpoint.step
+        self.seconds_before = checkpoint.seconds
+
+
+_NAMES = {
+    "d_loss": "D's loss",
+    "g_loss": "G's loss",
+    "d_real": "mean D(x)",
+    "d_fake": "mean D(G(z))",
+    "d_grad_norm": "the norm of D's gradient",
+    "g_grad_norm": "the norm of G's gradient",
+}
+
+
+def _in_short(losses: dict[str, float]) -> str:
+    return (
+        f"D {losses['d_loss']:.3f}, G {losses['g_loss']:.3f}, "
+        f"D(x) {losses['d_real']:.2f}, D(G(z)) {losses['d_fake']:.2f}"
+    )
+
+
+def stream(seed: int, number: int) -> np.random.Generator:
+    """A generator apart from those of all steps."""
+    return np.random.default_rng((seed, 0, number))
+
+
+def gradient_norm(params: list[Tensor]) -> float:
+    """The length of the gradient of all parameters together."""
+    total = 0.0
+    for p in params:
+        if p.grad is not None:
+            g = p.grad.array.ravel()
+            total = total + array_module(g).dot(g, g)
+    return math.sqrt(float(total))
+
+
+# Signals ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Stop:
+    signal: int | None = None
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """Inside the block, Ctrl-C and SIGTERM ask for a stop after the current step.
+
+    A second one raises KeyboardInterrupt at once: nothing more is saved, and what is being written
+    is not damaged, because files appear whole or not at all.
+    """
+    stop = Stop()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.signal is not None:
+            raise KeyboardInterrupt
+        stop.signal = number
+        # Not print(): the signal may have come while the bar was printing.
+        os.write(2, b"\nstopping after this step, which is saved (again: stop at once)\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # Python delivers signals to the main thread only
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

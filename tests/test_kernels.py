@@ -1,0 +1,209 @@
+"""The twins of each kernel - loops, Numba, whole arrays - compute the same."""
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigan import kernels
+from minigan.kernels import array, cpu, reference
+
+PUBLIC = {
+    name
+    for name, value in vars(kernels).items()
+    if inspect.isfunction(value) and not name.startswith("_")
+}
+TWINS = (reference, cpu, array)
+examples = settings(max_examples=50, deadline=None, derandomize=True)
+
+
+def test_each_kernel_exists_three_times_with_one_signature():
+    for name in PUBLIC:
+        expected = list(inspect.signature(getattr(kernels, name)).parameters)
+        for twin in TWINS:
+            assert list(inspect.signature(getattr(twin, name)).parameters) == expected, name
+
+
+def test_each_kernel_is_tested_here():
+    tests = " ".join(name for name in globals() if name.startswith("test_"))
+    assert all(f"test_{name}_" in tests + "_" for name in PUBLIC)
+
+
+# Arrays of all shapes, dtypes and memory layouts --------------------------------------------
+
+dtypes = st.sampled_from([np.float32, np.float64])
+seeds = st.integers(0, 2**32 - 1)
+layouts = st.sampled_from(["C", "F", "every other", "backwards", "middle axis first", "broadcast"])
+
+
+def laid_out(values, layout):
+    """The same values in another order in memory."""
+    if values.ndim == 0:
+        return values
+    if layout == "F":
+        return np.asfortranarray(values)
+    if layout == "every other":
+        wide = np.zeros([2 * n for n in values.shape], values.dtype)
+        view = wide[tuple(slice(None, None, 2) for _ in values.shape)]
+        view[...] = values
+        return view
+    if layout == "backwards":
+        flip = (slice(None, None, -1),) * values.ndim
+        return values[flip].copy()[flip]
+    if layout == "middle axis first" and values.ndim > 1:
+        return np.moveaxis(np.moveaxis(values, 1, 0).copy(), 0, 1)
+    if layout == "broadcast" and len(values):
+        return np.broadcast_to(values[:1], values.shape)  # rows that are one row in memory
+    return values
+
+
+@st.composite
+def elementwise(draw):
+    """Two arrays of equal shape (also empty and 0-dimensional) with zeros and both signs."""
+    shape = tuple(draw(st.lists(st.integers(0, 4), max_size=4)))
+    rng, dtype = np.random.default_rng(draw(seeds)), draw(dtypes)
+    x = np.asarray(np.round(rng.standard_normal(shape), 1), dtype)
+    gy = np.asarray(rng.standard_normal(shape), dtype)
+    return laid_out(gy, draw(layouts)), laid_out(x, draw(layouts))
+
+
+@st.composite
+def batch(draw, smallest=1):
+    """(gy, x, mean, inv_std, gamma, beta) for N rows of C features."""
+    N, C = draw(st.integers(smallest, 9)), draw(st.integers(1, 6))
+    rng, dtype = np.random.default_rng(draw(seeds)), draw(dtypes)
+    rows = [laid_out(rng.standard_normal((N, C)).astype(dtype), draw(layouts)) for _ in range(2)]
+    mean, gamma, beta = (rng.standard_normal(C).astype(dtype) for _ in range(3))
+    return *rows, mean, rng.uniform(0.5, 2, C).astype(dtype), gamma, beta
+
+
+def agree(name, *arguments):
+    """All twins, and the dispatcher, give the same; no argument is changed."""
+    before = [np.copy(a) for a in arguments]
+    expected = getattr(reference, name)(*arguments)
+    several = expected if isinstance(expected, tuple) else (expected,)
+    rtol = 2e-5 if several[0].dtype == np.float32 else 1e-12
+    for twin in (cpu, array, kernels):
+        result = getattr(twin, name)(*arguments)
+        for a, e in zip(result if isinstance(result, tuple) else (result,), several):
+            assert a.dtype == e.dtype
+            assert a.shape == e.shape
+            size = np.abs(e).max(initial=1.0)
+            np.testing.assert_allclose(a, e, rtol=0, atol=rtol * size, err_msg=twin.__name__)
+    for a, b in zip(arguments, before):
+        np.testing.assert_array_equal(a, b)
+
+
+@examples
+@given(elementwise(), st.sampled_from([0.0, 0.01, 0.2, 1.0, -0.5]))
+def test_leaky_relu_twins(arrays, slope):
+    agree("leaky_relu", arrays[1], slope)
+
+
+@examples
+@given(elementwise(), st.sampled_from([0.0, 0.01, 0.2, 1.0, -0.5]))
+def test_leaky_relu_grad_twins(arrays, slope):
+    agree("leaky_relu_grad", *arrays, slope)
+
+
+@examples
+@given(elementwise(), st.booleans())
+def test_bce_with_logits_twins(arrays, one_target_for_all):
+    x, t = 20 * arrays[1], abs(arrays[0]) % 1
+    agree("bce_with_logits", x, np.full((), 0.9, t.dtype) if one_target_for_all else t)
+
+
+@examples
+@given(elementwise(), st.booleans())
+def test_bce_with_logits_grad_twins(arrays, one_target_for_all):
+    gl, x = arrays[0], 20 * arrays[1]
+    agree(
+        "bce_with_logits_grad",
+        gl,
+        x,
+        np.full((), 0.9, x.dtype) if one_target_for_all else abs(gl) % 1,
+    )
+
+
+@examples
+@given(elementwise(), st.booleans(), st.sampled_from([1.0, 30.0, 1000.0]))
+def test_bce_with_logits_twins(arrays, one_target, size):
+    t, x = arrays
+    agree(
+        "bce_with_logits",
+        x * x.dtype.type(size),
+        np.asarray(t.dtype.type(0.9)) if one_target else t,
+    )
+
+
+@examples
+@given(elementwise(), st.booleans(), st.sampled_from([1.0, 30.0, 1000.0]))
+def test_bce_with_logits_grad_twins(arrays, one_target, size):
+    gl, x = arrays
+    t = np.asarray(x.dtype.type(0.9)) if one_target else np.abs(gl)
+    agree("bce_with_logits_grad", gl, x * x.dtype.type(size), t)
+
+
+@examples
+@given(batch())
+def test_batch_stats_twins(arrays):
+    agree("batch_stats", arrays[1])
+
+
+@examples
+@given(batch(smallest=0))
+def test_batch_norm_twins(arrays):
+    _, x, *others = arrays
+    agree("batch_norm", x, *others)
+
+
+@examples
+@given(batch(smallest=0))
+def test_batch_norm_sums_twins(arrays):
+    agree("batch_norm_sums", *arrays[:4])
+
+
+@examples
+@given(batch(), st.integers(0, 2**31))
+def test_batch_norm_grad_twins(arrays, seed):
+    gy, x, mean, inv_std, gamma, _ = arrays
+    sums = np.random.default_rng(seed).standard_normal((2, x.shape[1])).astype(x.dtype)
+    agree("batch_norm_grad", gy, x, mean, inv_std, gamma, sums)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["batch_norm", "batch_norm_sums"])
+def test_no_rows(name, dtype):
+    rows, columns = np.zeros((0, 3), dtype), np.ones(3, dtype)
+    arguments = (rows,) if name == "batch_norm" else (rows, rows)
+    agree(name, *arguments, *[columns] * (4 if name == "batch_norm" else 2))
+
+
+@examples
+@given(
+    st.integers(0, 20), dtypes, seeds, st.integers(1, 1000),
+    st.sampled_from([0.0, 0.1]), st.sampled_from([(0.5, 0.999), (0.0, 0.9), (0.9, 0.99)]),
+)  # fmt: skip
+def test_adam_twins(size, dtype, seed, t, weight_decay, betas):
+    rng = np.random.default_rng(seed)
+    p, g, m = (rng.standard_normal(size).astype(dtype) for _ in range(3))
+    v = rng.uniform(0.01, 1, size).astype(dtype)
+    results = []
+    for twin in (*TWINS, kernels):
+        state = [a.copy() for a in (p, m, v)]
+        twin.adam(state[0], g, state[1], state[2], 1e-2, *betas, 1e-8, weight_decay, t)
+        results.append(state)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-12
+    for result in results[1:]:
+        for a, e in zip(result, results[0]):
+            np.testing.assert_allclose(a, e, rtol=tolerance, atol=tolerance)
+
+
+def test_float32_means_lose_nothing_over_many_rows():
+    # 1 + many rows of 1e-4 noise: float32 sums of 100,000 values would be off by 1e-3.
+    x = (1 + 1e-4 * np.random.default_rng(0).standard_normal((100_000, 2))).astype(np.float32)
+    mean, var = cpu.batch_stats(x)
+    np.testing.assert_allclose(mean, x.mean(0, dtype=np.float64), rtol=1e-7)
+    np.testing.assert_allclose(var, x.var(0, dtype=np.float64), rtol=1e-5)
