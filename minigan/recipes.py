@@ -70,13 +70,18 @@ def _check(r: Recipe) -> None:
     for key in ("latent_dim", "batch_size", "epochs", "d_steps", "image_size"):
         if getattr(r, key) < 1:
             raise MiniganError(f"{key} must be at least 1, got {getattr(r, key)}")
+    if r.momentum_epochs < 0:
+        raise MiniganError(f"momentum_epochs must be at least 0, got {r.momentum_epochs}")
     for field in dataclasses.fields(r):
         value = getattr(r, field.name)
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
             raise MiniganError(f"{field.name} must be finite, got {value}")
-    if r.lr <= 0:
-        raise MiniganError(f"lr must be above 0, got {r.lr}")
+    for key in ("lr", "d_scale"):
+        if getattr(r, key) <= 0:
+            raise MiniganError(f"{key} must be above 0, got {getattr(r, key)}")
+    if r.optimizer == "adam" and r.momentum:
+        raise MiniganError("Adam has no momentum: set betas, or optimizer=sgd")
     if r.pixel_low >= r.pixel_high:
         raise MiniganError(
             f"pixel_low must be below pixel_high, got {r.pixel_low} and {r.pixel_high}"
@@ -169,6 +174,8 @@ def override(recipe: Recipe, values: dict[str, Any]) -> Recipe:
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise MiniganError(f"no setting {key!r}{hint}: expected one of {', '.join(keys)}")
     parsed = {key: _parse(key, getattr(recipe, key), value) for key, value in values.items()}
+    if parsed.get("data", recipe.data) not in (recipe.data, "mnist", "fashion-mnist"):
+        parsed.setdefault("split", "train")  # the paper's splits are MNIST's
     return dataclasses.replace(recipe, **parsed)
 
 
@@ -186,5 +193,5 @@ def _parse(key: str, example: Any, value: Any) -> Any:
         if isinstance(example, int) and isinstance(value, float):
             raise ValueError
         return type(example)(value)
-    except (ValueError, TypeError):
-        raise MiniganError(f"{key} must be {kind}, got {value!r}") from None
+    except (ValueError, TypeError, OverflowError):
+        raise MiniganError(f"{key} must be {kind}, got {str(value)[:40]!r}") from None

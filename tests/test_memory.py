@@ -26,8 +26,8 @@ def _no_collector():
 
 def living():
     """How many tensors and functions of each type exist."""
-    things = [x for x in gc.get_objects() if isinstance(x, (Tensor, Function))]
-    return Counter(type(x).__name__ for x in things)
+    types = map(type, gc.get_objects())  # isinstance() would run other libraries' code
+    return Counter(t.__name__ for t in types if issubclass(t, (Tensor, Function)))
 
 
 def chain(x, length):

@@ -32,7 +32,8 @@ def test_override_parses_text_by_the_field():
         {"updates": "sometimes"}, {"latent": "cauchy"}, {"optimizer": "lion"},
         {"d_steps": "2", "updates": "simultaneous"}, {"momentum": "1"}, {"ema": "-0.1"},
         {"pixel_low": "1"}, {"lr_decay": "0.5"}, {"epochs": True}, {"objective": 3},
-        {"label_smoothing": "1"}, {"lr": None}, {"lr": [1]}, {"lr": "inf"},
+        {"label_smoothing": "1"}, {"momentum_epochs": "-1"}, {"lr": 10**400}, {"d_scale": "0"},
+        {"momentum": "0.5"}, {"lr": None}, {"lr": [1]}, {"lr": "inf"},
     ],
 )  # fmt: skip
 def test_bad_values_are_one_line_errors(values):
@@ -44,3 +45,10 @@ def test_bad_values_are_one_line_errors(values):
 def test_unknown_recipe_names_the_nearest():
     with pytest.raises(MiniganError, match="did you mean gan-relu"):
         recipes.get("gan-rleu")
+
+
+def test_other_data_than_mnist_have_no_split_of_the_paper():
+    paper = recipes.get("gan-paper")
+    assert recipes.override(paper, {"data": "fashion-mnist"}).split == "paper-train"
+    assert recipes.override(paper, {"data": "glyphs"}).split == "train"
+    assert recipes.override(paper, {"data": "glyphs", "split": "test"}).split == "test"

@@ -116,15 +116,8 @@ def train(
             raise click.UsageError(f"no RECIPE: expected one of {', '.join(recipes.names())}")
         recipe = recipes.get(given.pop("recipe"))
         changes.update({key: given.pop(key) for key in RECIPE_OPTIONS if key in given})
-        summary = training.start(override(recipe, changes), quiet=quiet, **given)
+        summary = training.start(recipes.override(recipe, changes), quiet=quiet, **given)
     _report(summary, quiet, as_json)
-
-
-def override(recipe: recipes.Recipe, changes: dict[str, Any]) -> recipes.Recipe:
-    try:
-        return recipes.override(recipe, changes)
-    except OverflowError:  # a whole number with hundreds of digits, for a float
-        raise MiniganError("a setting is too large: expected numbers below 1e308") from None
 
 
 def _refuse_both(given: dict[str, Any]) -> None:
@@ -170,7 +163,9 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if "steps" in options and "epochs" in options:
         raise MiniganError(f"{path} sets both steps and epochs: choose one")
     try:
-        override(recipes.get(recipes.names()[0]), values)  # the keys and types of any recipe
+        recipes.override(
+            recipes.get(recipes.names()[0]), values
+        )  # the keys and types of any recipe
     except MiniganError as error:
         raise MiniganError(f"{path}: {str(error)[:300]}") from None
     return options, values

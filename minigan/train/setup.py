@@ -40,7 +40,7 @@ def build_game(
 
 
 def draw_z(recipe: Recipe, n: int, rng: np.random.Generator | None = None) -> Tensor:
-    """Noise (n, latent_dim), float32, with mean 0 and variance 1, from ``rng`` or the global one."""
+    """Noise (n, latent_dim), float32, mean 0 and variance 1, from ``rng`` or the global one."""
     rng = backends.rng() if rng is None else rng
     shape = (n, recipe.latent_dim)
     if recipe.latent == "normal":
@@ -56,7 +56,7 @@ def set_schedules(game: Game, recipe: Recipe, step: int, steps_per_epoch: int) -
         optimizer.lr = optim.schedules.exponential(recipe.lr, recipe.lr_decay, recipe.lr_floor)(
             step
         )
-        if recipe.optimizer == "sgd" and recipe.momentum_epochs:
+        if recipe.optimizer != "adam" and recipe.momentum_epochs:
             ramp = optim.schedules.linear(
                 recipe.momentum, recipe.momentum_end, recipe.momentum_epochs * steps_per_epoch
             )
@@ -69,4 +69,4 @@ def _optimizer(recipe: Recipe, network: Module) -> Any:
         return optim.Adam(parameters, lr=recipe.lr, betas=recipe.betas)
     if recipe.optimizer == "sgd":
         return optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum)
-    return optim.RMSprop(parameters, lr=recipe.lr)
+    return optim.RMSprop(parameters, lr=recipe.lr, momentum=recipe.momentum)
