@@ -379,26 +379,27 @@ class Function:
         for other in arrays[1:]:
             if other.dtype != first.dtype or type(other) is not type(first):
                 raise TypeError(_mixture(self, arrays))
-        wanted = [x.requires_grad for x in inputs] if _mode.enabled else ()
-        if True not in wanted:
-            return self._viewed(Tensor(self.forward(*arrays)), inputs[0])
-        self.needs = tuple(wanted)
-        y = self._viewed(Tensor(self.forward(*arrays)), inputs[0])
+        recorded = _mode.enabled and True in [x.requires_grad for x in inputs]
+        if recorded:
+            self.needs = tuple([x.requires_grad for x in inputs])
+        y = Tensor(self.forward(*arrays))
+        if self.is_view and array_module(first).may_share_memory(y.array, first):
+            y._version = inputs[0]._version
+        if recorded:
+            self._record(inputs, y)
+        return y
+
+    def _record(self, inputs: Sequence[Tensor], y: Tensor) -> None:
+        """Become a node of the graph: number, edges, and what forward asked to keep."""
         self.number = next(_numbers)
         self.edges = tuple([_edge(x) for x in inputs])
-        saved = [inputs[i] for i in self._input_indices]
-        self._saved_inputs = tuple([(x, x._version, x._version[0]) for x in saved])
+        if self._input_indices:
+            saved = [inputs[i] for i in self._input_indices]
+            self._saved_inputs = tuple([(x, x._version, x._version[0]) for x in saved])
         if self._keeps_output:
             self._saved_output = (y.array, y._version, y._version[0])
         y.requires_grad = True
         y.grad_fn = self
-        return y
-
-    def _viewed(self, y: Tensor, x: Tensor) -> Tensor:
-        """y, counting changes together with x if it is another view of x's memory."""
-        if self.is_view and array_module(x.array).may_share_memory(y.array, x.array):
-            y._version = x._version
-        return y
 
     def _free(self) -> None:
         """Let go of all that forward kept, masks and shapes in attributes included."""

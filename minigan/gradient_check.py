@@ -25,6 +25,8 @@ so, the slope or the curvature jumps: then neither "right" nor "wrong" is report
 from __future__ import annotations
 
 import difflib
+import functools
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -245,7 +247,7 @@ def _gradients(
         terms = [F.sum(c * y) for c, y in zip(factors, _tuple(function(*inputs)))]
         # Plus 0 of each input: one that a function has cut off has the gradient 0, and no error.
         terms += [F.sum(x * 0.0) for x in inputs]
-        return grad(F.sum(F.stack(terms)), inputs, create_graph=True)
+        return grad(functools.reduce(operator.add, terms), inputs, create_graph=True)
 
 
 def _gradient_of(function: Callable[..., Any], number: int) -> Callable[..., Any]:

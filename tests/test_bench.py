@@ -18,7 +18,7 @@ def test_sides_take_turns_in_blocks():
 
 
 def test_bench_reports_every_side():
-    result = minigan_bench.run("gan", steps=4, batch_size=4, threads_used=1)
+    result = minigan_bench.run("gan", steps=4, batch_size=4, threads=1)
     assert result["batch_size"] == 4
     assert result["sides"]["minigan"]["median_ms"] > 0
     assert result["sides"]["minigan"]["peak_mib"] > 20

@@ -26,7 +26,7 @@ def test_second_derivative(case):
     gradgradcheck(case.function, case.inputs, name=case.name)
 
 
-@pytest.mark.parametrize("name", ["mul/itself", "batch_norm", "softplus", "div", "tanh"])
+@pytest.mark.parametrize("name", ["mul/itself", "softplus", "tanh"])
 def test_third_derivative(name):
     case = CASES[NAMES.index(name)]
     gradcheck(case.function, case.inputs, order=3)

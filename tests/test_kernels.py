@@ -109,6 +109,12 @@ def test_leaky_relu_grad_twins(arrays, slope):
 
 
 @examples
+@given(elementwise())
+def test_sigmoid_twins(arrays):
+    agree("sigmoid", 50 * arrays[1])
+
+
+@examples
 @given(elementwise(), st.booleans())
 def test_bce_with_logits_twins(arrays, one_target_for_all):
     x, t = 20 * arrays[1], abs(arrays[0]) % 1

@@ -1,6 +1,7 @@
 """Imports point downwards: what lies on a lower floor does not know what stands on it."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -45,11 +46,17 @@ def resolve(name, attribute):
     return name
 
 
+@functools.cache
+def nodes(path):
+    """All nodes of a file's syntax tree."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports(path):
     """(minigan module or top-level library, line) for each import, also those in functions."""
     package = module_name(path) if path.name == "__init__.py" else module_name(path.parent / "x")
     package = package.removesuffix(".x")
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
@@ -65,7 +72,7 @@ def imports(path):
 
 def lines_for_annotations(path):
     """The lines inside ``if TYPE_CHECKING:``, which are never run."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             yield from range(node.lineno, node.body[-1].end_lineno + 1)
 

@@ -218,12 +218,14 @@ def test_accumulating_does_not_change_what_others_hold():
 # Long chains --------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("_no_collector")
 def test_a_long_chain_backward():
     x = Tensor(np.array(1.0), requires_grad=True)
     chain(x, LONG + 1).backward()
     assert x.grad.item() == -1.0
 
 
+@pytest.mark.usefixtures("_no_collector")
 def test_a_long_chain_with_create_graph():
     x = Tensor(np.array(3.0), requires_grad=True)
     y = chain(x, LONG)
@@ -232,6 +234,7 @@ def test_a_long_chain_with_create_graph():
     assert (g.item(), gg.item()) == (6.0, 2.0)
 
 
+@pytest.mark.usefixtures("_no_collector")
 def test_a_long_chain_dropped_undifferentiated():
     y = chain(Tensor(np.array(1.0), requires_grad=True), LONG)
     function = weakref.ref(y.grad_fn.edges[0])
@@ -239,6 +242,7 @@ def test_a_long_chain_dropped_undifferentiated():
     assert function() is None
 
 
+@pytest.mark.usefixtures("_no_collector")
 def test_a_long_chain_dropped_while_a_middle_is_held():
     x = Tensor(np.array(1.0), requires_grad=True)
     middle = chain(x, LONG // 2)

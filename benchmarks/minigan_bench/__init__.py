@@ -9,18 +9,19 @@ import importlib.util
 import json
 import os
 import platform
-import resource
+import re
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigan import recipes
 from minigan.errors import MiniganError
-from minigan_bench.timing import cores, take_turns, threads
+from minigan_bench.timing import cores, limit_threads, take_turns
 
 MEMORY_STEPS = 200
 
@@ -30,7 +31,7 @@ def run(
     *,
     steps: int = 300,
     batch_size: int | None = None,
-    threads_used: int | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Time a training step of a recipe: minigan and, where installed, PyTorch, in turn.
 
@@ -40,10 +41,9 @@ def run(
     recipe = recipes.get(name)
     if batch_size is not None:
         recipe = recipes.override(recipe, {"batch_size": batch_size})
-    for package in ("threadpoolctl",):
-        if importlib.util.find_spec(package) is None:
-            raise MiniganError(f"bench needs {package}: run pip install 'minigan[bench]'")
-    count = threads_used or cores()
+    if importlib.util.find_spec("threadpoolctl") is None:
+        raise MiniganError("bench needs threadpoolctl: run pip install threadpoolctl")
+    count = threads or cores()
 
     names = ["minigan"]
     if importlib.util.find_spec("torch") is not None:
@@ -51,7 +51,7 @@ def run(
         import torch
 
         torch.set_num_threads(count)
-    with threads(count):
+    with limit_threads(count):
         timings, turns = take_turns({side: _step(side, recipe) for side in names}, steps)
     result: dict[str, Any] = {
         "name": name,
@@ -151,8 +151,19 @@ def measure_own_memory(side: str, name: str, batch_size: int, count: int) -> Non
     step = _step(side, recipes.override(recipes.get(name), {"batch_size": batch_size}))
     for _ in range(MEMORY_STEPS):
         step()
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(kilobytes / 1024 / (1024 if sys.platform == "darwin" else 1))
+    print(_peak_mib())
+
+
+def _peak_mib() -> float:
+    """This process's peak resident memory."""
+    try:
+        # Not getrusage: on Linux a process inherits the peak of the one that started it.
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) / 1024
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: in bytes
 
 
 def _versions() -> dict[str, str]:

@@ -60,7 +60,7 @@ def _time(step: Callable[[], object]) -> float:
 
 
 @contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
+def limit_threads(count: int) -> Iterator[None]:
     """Limit every thread pool in the process (BLAS, OpenMP) to ``count`` threads."""
     import threadpoolctl
 

@@ -40,6 +40,11 @@ def leaky_relu_grad(gy: Any, x: Any, slope: float) -> Any:
     return _twin(x).leaky_relu_grad(gy, x, slope)
 
 
+def sigmoid(x: Any) -> Any:
+    """y = 1 / (1 + e^-x), without overflow.  Any shape."""
+    return _twin(x).sigmoid(x)
+
+
 def bce_with_logits(x: Any, t: Any) -> Any:
     """l = softplus(x) - t x.  x: any shape, t: the same shape or ()."""
     return _twin(x).bce_with_logits(x, t)

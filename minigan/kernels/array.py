@@ -13,15 +13,19 @@ def leaky_relu_grad(gy, x, slope):
     return array_module(x).where(x > 0, gy, slope * gy)
 
 
+def sigmoid(x):
+    xp = array_module(x)
+    e = xp.exp(-xp.abs(x))  # never overflows: 1/(1+e) for x >= 0, e/(1+e) for x < 0
+    return xp.where(x >= 0, 1, e) / (1 + e)
+
+
 def bce_with_logits(x, t):
     xp = array_module(x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))) - t * x
 
 
 def bce_with_logits_grad(gl, x, t):
-    xp = array_module(x)
-    e = xp.exp(-xp.abs(x))  # never overflows
-    return gl * (xp.where(x >= 0, 1, e) / (1 + e) - t)
+    return gl * (sigmoid(x) - t)
 
 
 def batch_stats(x):

@@ -51,6 +51,19 @@ def _leaky_relu_grad(gy, x, slope, gx):
         gx[i] = gy[i] if x[i] > 0 else slope * gy[i]
 
 
+def sigmoid(x):
+    y = np.empty_like(x)
+    _sigmoid(x.ravel(order="K"), y.ravel(order="K"))
+    return y
+
+
+@_jit
+def _sigmoid(x, y):
+    for i in range(x.size):
+        e = math.exp(-abs(x[i]))  # never overflows: 1/(1+e) for x >= 0, e/(1+e) for x < 0
+        y[i] = (1 if x[i] >= 0 else e) / (1 + e)
+
+
 def bce_with_logits(x, t):
     y = np.empty(x.shape, x.dtype)
     _bce_with_logits(x.ravel(), t.ravel(), y.reshape(-1))

@@ -24,6 +24,14 @@ def leaky_relu_grad(gy, x, slope):
     return gx
 
 
+def sigmoid(x):
+    y = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        e = math.exp(-abs(x[i]))  # never overflows: 1/(1+e) for x >= 0, e/(1+e) for x < 0
+        y[i] = (1 if x[i] >= 0 else e) / (1 + e)
+    return y
+
+
 def bce_with_logits(x, t):
     y, t = np.empty_like(x), np.broadcast_to(t, x.shape)
     for i in np.ndindex(x.shape):
@@ -32,11 +40,9 @@ def bce_with_logits(x, t):
 
 
 def bce_with_logits_grad(gl, x, t):
-    gx, t = np.empty_like(x), np.broadcast_to(t, x.shape)
+    gx, t, s = np.empty_like(x), np.broadcast_to(t, x.shape), sigmoid(x)
     for i in np.ndindex(x.shape):
-        e = math.exp(-abs(x[i]))  # never overflows
-        sigmoid = (1 if x[i] >= 0 else e) / (1 + e)
-        gx[i] = gl[i] * (sigmoid - t[i])
+        gx[i] = gl[i] * (s[i] - t[i])
     return gx
 
 

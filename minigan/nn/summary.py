@@ -6,11 +6,10 @@ from typing import Any
 
 from minigan.autograd import Tensor, no_grad
 from minigan.creation import zeros
-from minigan.nn.module import Module
 
 
-def summary(module: Module, input_shape: tuple[int, ...]) -> str:
-    """See ``Module.summary``."""
+def summary(module: Any, input_shape: tuple[int, ...]) -> str:
+    """See ``Module.summary``, which calls this; so Module itself cannot be imported here."""
     first = next(module.parameters(), None)
     x = zeros(2, *input_shape)
     if first is not None:
@@ -29,7 +28,7 @@ def summary(module: Module, input_shape: tuple[int, ...]) -> str:
     )
 
 
-def _run(module: Module, x: Tensor) -> list[tuple[str, Module, str]]:
+def _run(module: Any, x: Tensor) -> list[tuple[str, Any, str]]:
     """Call the module once, and note each layer's output shape as text, in the order of calls."""
     layers = {
         name: layer
@@ -37,9 +36,9 @@ def _run(module: Module, x: Tensor) -> list[tuple[str, Module, str]]:
         if layer._own_parameters() or not any(layer.children())
     }
     was_training = [(m, m.training) for m in module.modules()]
-    seen: list[tuple[str, Module, str]] = []
+    seen: list[tuple[str, Any, str]] = []
 
-    def watch(name: str, layer: Module) -> None:
+    def watch(name: str, layer: Any) -> None:
         forward = layer.forward
 
         def watched(*args: Any, **kwargs: Any) -> Any:

@@ -40,6 +40,9 @@ class Optimizer:
         self.steps = np.zeros(len(self.params), np.int64)  # taken so far, of each parameter
         for name in self._states:
             setattr(self, name, array_module(self.flat).zeros_like(self.flat))
+        # What ``_update`` gets for each parameter: its stretch of the flat array and of each state.
+        flats = [self.flat, *(getattr(self, name) for name in self._states)]
+        self._stretches = [[flat[s] for flat in flats] for s in self._slices]
 
     @property
     def lr(self) -> float:
@@ -71,11 +74,10 @@ class Optimizer:
             if p.grad is not None:
                 _check_gradient(i, p)
         with no_grad():
-            for i, (p, s) in enumerate(zip(self.params, self._slices)):
+            for i, (p, (values, *state)) in enumerate(zip(self.params, self._stretches)):
                 if p.grad is not None:
                     self.steps[i] += 1
-                    state = [getattr(self, name)[s] for name in self._states]
-                    self._update(self.flat[s], p.grad.array.ravel(), *state, int(self.steps[i]))
+                    self._update(values, p.grad.array.ravel(), *state, int(self.steps[i]))
                     p.changed_in_place()
 
     def _update(self, p: Any, g: Any, *state_and_t: Any) -> None:

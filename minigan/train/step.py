@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from minigan import kernels
 from minigan.autograd import Tensor, no_grad
-from minigan.functional import sigmoid
 from minigan.nn import Module
 from minigan.objectives import NonSaturating
 
@@ -107,10 +107,9 @@ def simultaneous(game: Game, batches: list[Tensor]) -> dict[str, float]:
 
 
 def _record(d_loss: Tensor, g_loss: Tensor, real: Tensor, fake: Tensor) -> dict[str, float]:
-    with no_grad():
-        return {
-            "d_loss": d_loss.item(),
-            "g_loss": g_loss.item(),
-            "d_real": sigmoid(real).mean().item(),
-            "d_fake": sigmoid(fake).mean().item(),
-        }
+    return {
+        "d_loss": d_loss.item(),
+        "g_loss": g_loss.item(),
+        "d_real": float(kernels.sigmoid(real.array).mean()),
+        "d_fake": float(kernels.sigmoid(fake.array).mean()),
+    }
