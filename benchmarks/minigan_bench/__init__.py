@@ -23,8 +23,6 @@ from minigan import recipes
 from minigan.errors import MiniganError
 from minigan_bench.timing import cores, limit_threads, take_turns
 
-MEMORY_STEPS = 200
-
 
 def run(
     name: str = "gan",
@@ -63,7 +61,7 @@ def run(
             side: {
                 "median_ms": 1e3 * timing.median,
                 "quartiles_ms": [1e3 * timing.low, 1e3 * timing.high],
-                "peak_mib": peak_memory(side, name, recipe.batch_size, count),
+                "peak_mib": peak_memory(side, name, recipe.batch_size, count, steps),
             }
             for side, timing in timings.items()
         },
@@ -125,11 +123,11 @@ def _own_step(recipe: recipes.Recipe, shape: tuple[int, ...]) -> Callable[[], ob
     return lambda: play_step(game, [x])
 
 
-def peak_memory(side: str, name: str, batch_size: int, count: int) -> float:
+def peak_memory(side: str, name: str, batch_size: int, count: int, steps: int) -> float:
     """The largest resident memory, in MiB, of a process of its own that only trains this side."""
     code = (
         "import minigan_bench as b; "
-        f"b.measure_own_memory({side!r}, {name!r}, {batch_size}, {count})"
+        f"b.measure_own_memory({side!r}, {name!r}, {batch_size}, {count}, {steps})"
     )
     path = os.pathsep.join(p for p in sys.path if p)
     done = subprocess.run(
@@ -142,14 +140,14 @@ def peak_memory(side: str, name: str, batch_size: int, count: int) -> float:
     return json.loads(done.stdout)
 
 
-def measure_own_memory(side: str, name: str, batch_size: int, count: int) -> None:
-    """Train for a while and print this process's peak memory in MiB."""
+def measure_own_memory(side: str, name: str, batch_size: int, count: int, steps: int) -> None:
+    """Train for so many steps and print this process's peak memory in MiB."""
     if side != "minigan":
         import torch
 
         torch.set_num_threads(count)
     step = _step(side, recipes.override(recipes.get(name), {"batch_size": batch_size}))
-    for _ in range(MEMORY_STEPS):
+    for _ in range(steps):
         step()
     print(_peak_mib())
 
