@@ -47,9 +47,13 @@ class Tensor:
 
     def __init__(self, array: Any, requires_grad: bool = False):
         if not isinstance(array, np.ndarray):
-            # NumPy turns 0-dimensional results into scalars (np.generic); CuPy does not.
-            is_array = hasattr(array, "dtype") and not isinstance(array, np.generic)
-            array = array if is_array else xp().asarray(array)
+            if isinstance(array, np.generic):
+                # NumPy turns 0-dimensional results into scalars; they stay on NumPy.
+                array = np.asarray(array)
+            elif isinstance(array, Tensor):
+                raise TypeError("a Tensor is made of an array: use detach() or clone() on a tensor")
+            elif not hasattr(array, "dtype"):
+                array = xp().asarray(array)
         self.array = array
         self.grad: Tensor | None = None
         self.grad_fn: Function | None = None
@@ -146,6 +150,10 @@ class Tensor:
             create_graph: record the gradient's own graph, for second order.
             inputs: only these leaves get their gradient, and only what lies on the way to them
                 is computed.
+
+        Raises RuntimeError if this tensor does not require grad, if it has several elements and
+        ``gradient`` is missing or does not fit, if ``inputs`` are not leaves behind it, if the
+        graph was freed, or if a value that is needed was changed in place.
         """
         if inputs is not None:
             inputs = list(inputs)

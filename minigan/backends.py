@@ -101,7 +101,8 @@ def why_unavailable(name: str) -> str | None:
     try:
         cupy.zeros(1).sum()  # one tiny kernel: catches a driver too old for this CuPy
     except Exception as error:  # whatever CUDA raises here is the reason that we report
-        return f"a first kernel failed: {str(error).splitlines()[0]}"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"a first kernel failed: {reason}"
     return None
 
 

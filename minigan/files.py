@@ -12,7 +12,7 @@ from minigan.errors import MiniganError
 LEFTOVER = ".*.part"  # pattern of the temporary files that a killed process leaves behind
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write ``content`` to ``path`` so that a crash at any moment leaves the old file or the new.
 
     The bytes go to a temporary file in the same folder and reach the disk before the name does;

@@ -163,6 +163,7 @@ def _activations() -> list[Case]:
     x = spread(2, 4)
     return [
         Case("tanh", F.tanh, (x,)),
+        Case("tanh/number", F.tanh, (spread(),)),
         Case("sigmoid", F.sigmoid, (x,)),
         Case("softplus", F.softplus, (x,)),
         Case("relu", F.relu, (x,)),

@@ -62,6 +62,9 @@ _CHOICES = {
 }
 
 
+PIXELS = {"gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1)}  # tanh, tanh, sigmoid
+
+
 def _check(r: Recipe) -> None:
     """MiniganError in one line for a value that cannot work."""
     for key, choices in _CHOICES.items():
@@ -72,6 +75,13 @@ def _check(r: Recipe) -> None:
             raise MiniganError(f"{key} must be at least 1, got {getattr(r, key)}")
     if r.momentum_epochs < 0:
         raise MiniganError(f"momentum_epochs must be at least 0, got {r.momentum_epochs}")
+    if r.momentum_end and not r.momentum_epochs:
+        raise MiniganError("momentum_end is reached after momentum_epochs: set both")
+    if r.model in PIXELS and (r.pixel_low, r.pixel_high) != PIXELS[r.model]:
+        raise MiniganError(
+            "the last activation of {} makes pixels from {:g} to {:g}: set pixel_low={:g} and "
+            "pixel_high={:g}".format(r.model, *PIXELS[r.model], *PIXELS[r.model])
+        )
     for field in dataclasses.fields(r):
         value = getattr(r, field.name)
         numbers = value if isinstance(value, tuple) else (value,)
@@ -80,7 +90,7 @@ def _check(r: Recipe) -> None:
     for key in ("lr", "d_scale"):
         if getattr(r, key) <= 0:
             raise MiniganError(f"{key} must be above 0, got {getattr(r, key)}")
-    if r.optimizer == "adam" and r.momentum:
+    if r.optimizer == "adam" and (r.momentum or r.momentum_end):
         raise MiniganError("Adam has no momentum: set betas, or optimizer=sgd")
     if r.pixel_low >= r.pixel_high:
         raise MiniganError(
@@ -108,6 +118,7 @@ RECIPES = {
             source="Goodfellow et al. 2014, Algorithm 1; Adam's lr and betas: Radford et al. 2016, "
             "section 4; widths: the common MLP tutorial GAN",
             model="gan",
+            epochs=5,  # on glyphs: two minutes on two cores, and digits that can be read
         ),
         Recipe(
             name="gan-relu",
@@ -129,10 +140,13 @@ RECIPES = {
             d_scale=0.5,  # __init__.py: half the sum of the two terms
             updates="simultaneous",  # __init__.py: one minibatch, both gradients, then both moves
             optimizer="sgd",
-            lr=0.1,  # sgd.py: lr_t = .1 / 1.000004^t, at least 1e-6
+            # sgd.py: lr_t = .1 / 1.000004^t, at least 1e-6.  There the velocity holds lr times the
+            # gradient, here (as in PyTorch) lr is applied to the velocity: the same while lr
+            # hardly changes from step to step.
+            lr=0.1,
             lr_decay=1.000004,
             lr_floor=1e-6,
-            momentum=0.5,  # mnist.yaml: .5 -> .7 over epochs 1 to 250
+            momentum=0.5,  # mnist.yaml: .5 -> .7 over epochs 1 to 250; here it moves every step
             momentum_end=0.7,
             momentum_epochs=250,
         ),
@@ -166,6 +180,20 @@ def override(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     >>> override(get("gan"), {"lr": "1e-3", "betas": "0.9,0.999"}).betas
     (0.9, 0.999)
     """
+    parsed = parse(recipe, values)
+    if parsed.get("data", recipe.data) not in (recipe.data, "mnist", "fashion-mnist"):
+        parsed.setdefault("split", "train")  # the paper's splits are MNIST's
+    return dataclasses.replace(recipe, **parsed)
+
+
+def parse(recipe: Recipe, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, given as text or not, in the types of the recipe's fields.
+
+    Raises MiniganError for an unknown key or a value of the wrong type.
+
+    >>> parse(get("gan"), {"lr": "1e-3"})
+    {'lr': 0.001}
+    """
     fixed = ("name", "summary", "source")
     keys = [field.name for field in dataclasses.fields(recipe) if field.name not in fixed]
     for key in values:
@@ -173,14 +201,16 @@ def override(recipe: Recipe, values: dict[str, Any]) -> Recipe:
             near = difflib.get_close_matches(key, keys, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise MiniganError(f"no setting {key!r}{hint}: expected one of {', '.join(keys)}")
-    parsed = {key: _parse(key, getattr(recipe, key), value) for key, value in values.items()}
-    if parsed.get("data", recipe.data) not in (recipe.data, "mnist", "fashion-mnist"):
-        parsed.setdefault("split", "train")  # the paper's splits are MNIST's
-    return dataclasses.replace(recipe, **parsed)
+    return {key: _parse(key, getattr(recipe, key), value) for key, value in values.items()}
 
 
 def _parse(key: str, example: Any, value: Any) -> Any:
-    kind = "two numbers, as 0.5,0.999" if isinstance(example, tuple) else type(example).__name__
+    kind = {
+        tuple: "two numbers, as 0.5,0.999",
+        float: "a number",
+        int: "a whole number",
+        str: "text",
+    }[type(example)]
     try:
         if isinstance(value, bool):
             raise ValueError

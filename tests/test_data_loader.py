@@ -1,12 +1,15 @@
 """Datasets, batches, scaling, the small image operations, and names that do not exist."""
 
+import errno
+
 import numpy as np
 import pytest
 
 from minigan.data import Batches, Dataset, load, to_float
-from minigan.data.cache import cache_folder, write_atomically
+from minigan.data.cache import cache_folder
 from minigan.data.images import composite_on_black, resize, with_channels
 from minigan.errors import MiniganError
+from minigan.files import write_atomically
 
 
 def images(n=4, channels=1, side=8, seed=0):
@@ -192,16 +195,16 @@ def test_where_the_cache_is(monkeypatch, platform, variables, expected):
     assert cache_folder().as_posix() == expected
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
-    def fail(file):
-        file.write(b"half of the ne")
-        raise OSError("disk full")
+    def fail(handle):
+        raise OSError(errno.ENOSPC, "disk full")
 
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, fail)
+    monkeypatch.setattr("minigan.files.os.fsync", fail)
+    with pytest.raises(MiniganError, match=r"cannot write .*file: disk full"):
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -196,6 +196,7 @@ def test_moving_the_statistics_between_forward_and_backward_is_no_matter():
         (lambda x: F.var(x[0, :1]), "more than 1"),
         (lambda x: F.permute(x, 0, 0), "each of 2 dimensions"),
         (lambda x: F.flatten(x, 1, 0), "start_dim <= end_dim"),
+        (lambda x: F.batch_norm(x, None, None, x[0], x[0]), "pass training=True"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(call, message):

@@ -482,3 +482,10 @@ def test_distance_prefers_samples_like_the_data(tmp_path):
     near = quality.gaussian(iter([quality.features(x.astype(float), 0, 255)]))
     far = quality.gaussian(iter([quality.features(x / 2.0, 0, 255)]))
     assert quality.frechet(real, near) < 1e-6 < quality.frechet(real, far)
+
+
+def test_the_rows_compared_with_are_of_all_classes():
+    x = np.zeros((60_000, 1, 8, 8), np.uint8)
+    x[1::2] = 255  # as the glyphs, whose classes repeat with the row number
+    mean, _ = quality.of_data(x)
+    assert mean == pytest.approx(0.5, abs=0.03)

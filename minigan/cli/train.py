@@ -163,9 +163,8 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if "steps" in options and "epochs" in options:
         raise MiniganError(f"{path} sets both steps and epochs: choose one")
     try:
-        recipes.override(
-            recipes.get(recipes.names()[0]), values
-        )  # the keys and types of any recipe
+        # Keys and types, which all recipes share; whether the values go together is seen later.
+        recipes.parse(recipes.get(recipes.names()[0]), values)
     except MiniganError as error:
         raise MiniganError(f"{path}: {str(error)[:300]}") from None
     return options, values

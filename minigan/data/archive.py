@@ -1,7 +1,7 @@
 """Images in a NumPy archive as a data set: ``npz:PATH``.
 
-The archive may come from anywhere, so nothing in it is trusted: no pickles, and no memory for an
-array before its header and the length of its bytes agree.
+The archive may come from anywhere, so nothing in it is trusted: no pickles, and memory for what an
+array's bytes unpack to (8 GiB at most), not for what its header promises.
 """
 
 import math

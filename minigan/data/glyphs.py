@@ -16,6 +16,7 @@ only on (seed, split, i): a shorter set is the beginning of a longer one, and th
 another size shows the same digits.
 """
 
+import io
 import os
 import warnings
 import zipfile
@@ -26,8 +27,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigan.data.cache import cache_folder, write_atomically
+from minigan.data.cache import cache_folder
 from minigan.data.dataset import Dataset, one_line
+from minigan.errors import MiniganError
+from minigan.files import explained, write_atomically
 
 FONTS = (
     "DejaVuSans",
@@ -314,12 +317,15 @@ def load_glyphs(
     pictures = _read_cache(path, (count, 1, size, size))
     if pictures is None:
         pictures = make_glyphs(count, size, split=split, seed=seed)
+        packed = io.BytesIO()
+        np.savez(packed, images=pictures)
         try:
-            write_atomically(path, lambda file: np.savez(file, images=pictures))
-        except OSError as error:
+            with explained("make", path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, packed.getbuffer())
+        except MiniganError as error:
             warnings.warn(
-                f"glyphs are not cached, for {one_line(path)} cannot be written "
-                f"({one_line(error.strerror)}); set MINIGAN_CACHE to a folder that can",
+                f"glyphs are not cached: {one_line(error)} (MINIGAN_CACHE names the folder)",
                 stacklevel=2,
             )
     labels = np.arange(count) % 10

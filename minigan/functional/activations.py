@@ -73,8 +73,10 @@ class TanhGrad(Function):
 
     def forward(self, gy, y):
         self.save_inputs(0, 1)
-        gx = y * y
-        array_module(y).subtract(1, gx, out=gx)
+        xp = array_module(y)
+        gx = xp.empty_like(y)  # an array also where y is a number, and y * y a scalar
+        xp.multiply(y, y, out=gx)
+        xp.subtract(1, gx, out=gx)
         gx *= gy
         return gx
 
@@ -138,7 +140,7 @@ def log_softmax(x: Tensor, dim: int) -> Tensor:
 
 
 class Maxout(Function):
-    """y_j = max over the pieces of x_j (Goodfellow et al. 2013, eq. 1), last axis of x.
+    """y_j = max over the pieces of x_j (Goodfellow et al. 2013, section 3), last axis of x.
 
     The first of equal pieces takes the gradient.
     """

@@ -144,11 +144,26 @@ def clamped_log(p: Tensor) -> Tensor:
 
 
 def mse_loss(input: Tensor, target: Tensor | float, reduction: str = "mean") -> Tensor:
-    """(x - t)^2"""
+    """(x - t)^2
+
+    Args:
+        input: x, any shape.
+        target: t, of the same shape or a number.
+        reduction: ``"mean"`` or ``"sum"`` over all elements, or ``"none"``.
+
+    >>> import numpy as np
+    >>> mse_loss(Tensor(np.array([1.0, 3.0])), 0.0).item()
+    5.0
+    """
     difference = input - _same_shape("mse_loss", input, target)
     return _reduce(difference * difference, reduction)
 
 
 def l1_loss(input: Tensor, target: Tensor | float, reduction: str = "mean") -> Tensor:
-    """|x - t|"""
+    """|x - t|; arguments as in ``mse_loss``.
+
+    >>> import numpy as np
+    >>> l1_loss(Tensor(np.array([1.0, -3.0])), 0.0).item()
+    2.0
+    """
     return _reduce(abs(input - _same_shape("l1_loss", input, target)), reduction)

@@ -100,7 +100,8 @@ def batch_norm(
     and the running ones, if given, move towards them by ``momentum`` in place (with the unbiased
     variance, as in PyTorch).  Otherwise the running statistics are used.
 
-    Raises ValueError for wrong shapes, and in training for a batch with one value per feature.
+    Raises ValueError for wrong shapes, in training for a batch with one value per feature, and
+    otherwise without running statistics.
 
     >>> import numpy as np
     >>> one, zero = Tensor(np.ones(1)), Tensor(np.zeros(1))
@@ -113,6 +114,11 @@ def batch_norm(
         raise ValueError(
             f"batch_norm over {weight.shape[0]} features takes (N, {weight.shape[0]}) or "
             f"(N, {weight.shape[0]}, L), got {x.shape}"
+        )
+    if (running_mean is None) != (running_var is None) or (running_mean is None and not training):
+        raise ValueError(
+            "batch_norm takes running_mean and running_var together; without them it can only "
+            "normalise by the batch: pass training=True"
         )
     others = [v for v in (running_mean, running_var, weight, bias) if v is not None]
     if any(v.shape != (x.shape[1],) for v in others):

@@ -95,7 +95,8 @@ def _augmented(function: Any) -> Any:
 def _comparison(name: str) -> Any:
     def operator(self: Tensor, other: Any) -> Tensor:
         other = other.array if isinstance(other, Tensor) else other
-        return Tensor(getattr(self.array, name)(other))
+        result = getattr(self.array, name)(other)
+        return result if result is NotImplemented else Tensor(result)
 
     operator.__name__ = name
     return operator
@@ -123,7 +124,10 @@ def install() -> None:
         setattr(Tensor, f"__i{'truediv' if name == 'div' else name}__", _augmented(function))
     for name in ("__lt__", "__le__", "__gt__", "__ge__"):
         setattr(Tensor, name, _comparison(name))
-    Tensor.eq, Tensor.ne = _comparison("__eq__"), _comparison("__ne__")
+    # x == y compares elements, as in NumPy and PyTorch; as a key, a tensor is still itself.
+    Tensor.__eq__ = Tensor.eq = _comparison("__eq__")
+    Tensor.__ne__ = Tensor.ne = _comparison("__ne__")
+    Tensor.__hash__ = object.__hash__
 
     for function in (a.exp, a.log, a.sqrt, a.abs, a.sum, a.mean, a.var, a.std, a.clip):
         setattr(Tensor, function.__name__, function)

@@ -53,7 +53,7 @@ def _leaky_relu_grad(gy, x, slope, gx):
 
 def sigmoid(x):
     y = np.empty_like(x)
-    _sigmoid(x.ravel(order="K"), y.ravel(order="K"))
+    _sigmoid(_flat(x, y), y.ravel(order="K"))
     return y
 
 

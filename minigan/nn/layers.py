@@ -60,7 +60,7 @@ class Linear(Module):
 
 
 class Maxout(Linear):
-    """y_j = max over k of (x W^T + b)_jk (Goodfellow et al. 2013, eq. 1).
+    """y_j = max over k of (x W^T + b)_jk (Goodfellow et al. 2013, section 3).
 
     (..., in_features) -> (..., out_features): ``num_pieces`` linear units compete for each output.
     weight: (out_features * num_pieces, in_features), bias: (out_features * num_pieces,); the
@@ -255,7 +255,7 @@ class Softplus(Module):
 
 class Dropout(Module):
     """In training each value is 0 with probability p, otherwise divided by 1 - p
-    (Srivastava et al. 2014); in evaluation it is left alone.
+    (Srivastava et al. 2014); in evaluation it is left alone.  ``inplace`` has no effect: see ReLU.
 
     >>> Dropout(0.5).eval()(ones(3))
     tensor([1., 1., 1.])

@@ -17,8 +17,8 @@ from minigan.optim.optimizer import check_setting, checked_state, flatten, sizes
 class EMA:
     """average = decay average + (1 - decay) weights, at every ``update()``.
 
-    The average starts as the weights are.  Karras et al. 2018 (section 4.1) sample from the
-    average of G with decay 0.999.
+    The average starts as the weights are.  Karras et al. 2018 (appendix A.1) sample from
+    the average of G with decay 0.999.
 
     Args:
         network: a module, whose buffers (running statistics) are copied along as they are; or

@@ -87,7 +87,7 @@ class Optimizer:
     # The state ------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all that the next step depends on, settings too, as NumPy arrays.
+        """Copies of all numbers that the next step depends on, settings too, as NumPy arrays.
 
         Restored by ``load_state_dict``, training goes on exactly as it would have.
         """

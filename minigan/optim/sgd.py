@@ -14,6 +14,8 @@ class SGD(Optimizer):
 
         velocity = momentum velocity + g        p -= lr velocity
 
+    Papers often put it inside, velocity = momentum velocity - lr g: the same while lr is constant.
+
     Args:
         params: parameters of one dtype and backend.
         lr: learning rate.

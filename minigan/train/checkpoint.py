@@ -9,8 +9,8 @@ It is a plain NumPy archive and can be read without minigan::
 
 ``sha256`` is the digest of everything else in the file.  It finds damage; it is not a signature.
 
-Reading trusts nothing: no pickles, no memory for an array before its header and the number of its
-bytes agree, and the digest, the dtypes and the values are checked before anything is used.
+Reading trusts nothing: no pickles, no more memory than the file has bytes, whatever a header in it
+promises, and the digest, the dtypes and the values are checked before anything is used.
 """
 
 from __future__ import annotations

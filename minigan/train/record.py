@@ -124,10 +124,11 @@ def _recipe_from_json(values: dict[str, Any]) -> recipes.Recipe:
     known = {field.name for field in dataclasses.fields(recipes.Recipe)}
     if odd := sorted(values.keys() ^ known):
         raise MiniganError(f"recipe.{odd[0]} is {'missing' if odd[0] in known else 'unknown'}")
-    names = {name: values.pop(name) for name in ("name", "summary", "source", "model")}
+    names = {name: values.pop(name) for name in ("name", "summary", "source")}
     for name, value in names.items():
         _check_type(f"recipe.{name}", value, "str")
-    return recipes.override(recipes.Recipe(**names), values)
+    example = recipes.get(recipes.names()[0])  # for the types of the fields, which all share
+    return recipes.Recipe(**names, **recipes.parse(example, values))
 
 
 def versions() -> dict[str, str]:
@@ -162,9 +163,11 @@ class Run:
         self.gif_path = self.folder / "training.gif"
 
     def sample_path(self, step: int) -> Path:
+        """Where the sample grid of that step is or will be."""
         return self.folder / "samples" / f"step-{step:06d}.png"
 
     def checkpoint_path(self, step: int) -> Path:
+        """Where the checkpoint of that step is or will be."""
         return self.folder / "checkpoints" / f"step-{step:06d}.npz"
 
     def samples(self) -> dict[int, Path]:
@@ -175,16 +178,21 @@ class Run:
         """The checkpoints there are, by step, in order."""
         return _numbered(self.folder / "checkpoints", "npz")
 
-    def create(self) -> None:
-        """Make the folder; MiniganError if something is in it already: nothing is overwritten."""
+    def check_free(self) -> None:
+        """MiniganError if something is in the folder already: nothing is overwritten."""
         if self.config_path.exists():
             raise MiniganError(
                 f"{self.folder} already holds a run: continue it with --resume {self.folder}, "
                 "or choose another --out"
             )
-        with explained("make", self.folder):
+        with explained("read", self.folder):
             if self.folder.exists() and any(self.folder.iterdir()):
                 raise MiniganError(f"{self.folder} is not empty: choose a new folder with --out")
+
+    def create(self) -> None:
+        """Make the folder; MiniganError if there is something in it already."""
+        self.check_free()
+        with explained("make", self.folder):
             for folder in ("samples", "checkpoints"):
                 (self.folder / folder).mkdir(parents=True, exist_ok=True)
 
@@ -219,6 +227,7 @@ class Run:
             os.close(handle)
 
     def remove_checkpoint(self, step: int) -> None:
+        """Remove one; it may be gone already."""
         path = self.checkpoint_path(step)
         with explained("remove", path):
             path.unlink(missing_ok=True)
@@ -226,6 +235,7 @@ class Run:
     # config.json --------------------------------------------------------------------------
 
     def write_config(self, config: Config) -> None:
+        """Write ``config.json``, whole or not at all; MiniganError if it cannot be written."""
         text = json.dumps(config.to_json(), indent=2, allow_nan=False)
         write_atomically(self.config_path, f"{text}\n".encode())
 
@@ -249,6 +259,7 @@ class Run:
     # log.jsonl ----------------------------------------------------------------------------
 
     def append_log(self, entry: dict[str, Any]) -> None:
+        """Add a line to ``log.jsonl``; MiniganError if it cannot be written."""
         with explained("write", self.log_path), open(self.log_path, "ab") as file:
             file.write(f"{json.dumps(entry, allow_nan=False)}\n".encode())
 

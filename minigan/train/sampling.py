@@ -18,13 +18,17 @@ BATCH = 500  # images made at a time: bounds the memory
 
 
 def generate(G: Module, z: Tensor) -> np.ndarray:
-    """G(z) as float32 (n, *image_shape), without recording, in evaluation mode."""
+    """G(z) as float32 (n, *image_shape), without recording, in evaluation mode.
+
+    Afterwards G is in the mode in which it was.
+    """
+    was_training = G.training
     G.eval()
     try:
         with no_grad():
             batches = [G(z[i : i + BATCH]).numpy() for i in range(0, len(z), BATCH)]
     finally:
-        G.train()
+        G.train(was_training)
     return np.concatenate(batches)
 
 

@@ -31,6 +31,7 @@ from minigan.backends import array_module
 from minigan.data import Batches, Dataset, to_float
 from minigan.data.toy import MIXTURES
 from minigan.errors import MiniganError
+from minigan.files import explained
 from minigan.optim import EMA
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
@@ -92,6 +93,8 @@ def start(
     Raises MiniganError for all that the user can do about: data, disk, divergence.
     """
     backends.use_backend(backend)
+    run = Run(next_free(recipe) if out is None else out)
+    run.check_free()
     dataset = load_data(recipe, data_dir)
     per_epoch = max(1, Batches(len(dataset), recipe.batch_size, seed).per_epoch // recipe.d_steps)
     steps = recipe.epochs * per_epoch if steps is None else steps
@@ -100,7 +103,7 @@ def start(
         data_checksum=dataset.checksum,
         data_shape=dataset.x.shape[1:],
         data_count=len(dataset),
-        data_dir=None if data_dir is None else os.fspath(data_dir),
+        data_dir=None if data_dir is None else os.path.abspath(data_dir),
         steps=steps,
         seed=seed,
         backend=backends.current_backend(),
@@ -109,7 +112,6 @@ def start(
         sample_every=sample_every or max(1, steps // FRAMES),
         log_every=log_every,
     )
-    run = Run(next_free(recipe) if out is None else out)
     trainer = Trainer(run, config, dataset, quiet=quiet)
     run.create()
     with run.locked():
@@ -140,13 +142,13 @@ def resume(
     config = dataclasses.replace(
         config,
         steps=config.steps if steps is None else steps,
-        data_dir=config.data_dir if data_dir is None else os.fspath(data_dir),
+        data_dir=config.data_dir if data_dir is None else os.path.abspath(data_dir),
         backend=config.backend if backend is None else backend,
     )
     backends.use_backend(config.backend)
     config = dataclasses.replace(config, backend=backends.current_backend())
     with run.locked():
-        path, last = last_good(run, quiet)
+        path, last = last_good(run)
         check_same(run, config, last)
         if config.steps < last.step:
             raise MiniganError(
@@ -163,7 +165,7 @@ def resume(
         trainer.restore(path, last)
         run.remove_leftovers()
         if damage := run.cut_log(last.step):
-            say(damage, quiet)
+            say(damage)
         run.write_config(config)
         return trainer.train()
 
@@ -183,18 +185,19 @@ def next_free(recipe: Recipe) -> Path:
     return path
 
 
-def last_good(run: Run, quiet: bool) -> tuple[Path, checkpoints.Checkpoint]:
+def last_good(run: Run) -> tuple[Path, checkpoints.Checkpoint]:
     """The newest checkpoint that is whole.  Damaged newer ones are renamed, out of the way."""
     damaged = []
     for path in reversed(run.checkpoints().values()):
         try:
             found = checkpoints.read(path)
         except MiniganError as error:
-            say(f"{error}; going back to the one before", quiet)
+            say(f"{error}; going back to the one before")
             damaged.append(path)
             continue
         for bad in damaged:
-            bad.rename(bad.with_name(f"{bad.name}.damaged"))
+            with explained("rename", bad):
+                bad.rename(bad.with_name(f"{bad.name}.damaged"))
         return path, found
     raise MiniganError(f"{run.folder} holds no loadable checkpoint: start a new run")
 
@@ -210,8 +213,8 @@ def check_same(run: Run, config: Config, checkpoint: checkpoints.Checkpoint) -> 
             )
 
 
-def say(text: str, quiet: bool) -> None:
-    """One line to the user, above the progress bar."""
+def say(text: str, quiet: bool = False) -> None:
+    """One line to the user, above the progress bar; ``quiet`` is for news, not for warnings."""
     if not quiet:
         tqdm.write(text, file=sys.stderr)
 
