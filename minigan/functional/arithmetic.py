@@ -380,8 +380,22 @@ class Sum(Function):
         return y if self.c == 1 else y * self.c
 
     def backward(self, gy):
-        gy = gy if self.c == 1 else gy * self.c
-        return broadcast_to(gy.reshape(_kept_shape(self.x_shape, self.axes)), self.x_shape)
+        return Spread(self.axes, self.keepdim, self.c, self.x_shape)(gy)
+
+
+class Spread(Function):
+    """gx = c gy repeated along the axes that were summed; its own gradient is Sum again."""
+
+    def __init__(self, axes: tuple[int, ...], keepdim: bool, c: float, shape: tuple[int, ...]):
+        self.axes, self.keepdim, self.c, self.shape = axes, keepdim, c, shape
+
+    def forward(self, gy):
+        gx = array_module(gy).empty(self.shape, gy.dtype)
+        gx[...] = (gy * self.c).reshape(_kept_shape(self.shape, self.axes))
+        return gx
+
+    def backward(self, ggx):
+        return Sum(self.axes, self.keepdim, self.c)(ggx)
 
 
 class Max(Function):
