@@ -536,7 +536,7 @@ def _backpropagate(
                 )
             for i, (edge, g) in enumerate(zip(edges, gxs)):
                 if g is not None and edge is not None:
-                    hand_to(edge, g, g is gy or any([g is other for other in gxs[:i]]))
+                    hand_to(edge, g, g is gy or any(g is other for other in gxs[:i]))
     if into_leaves:
         return []
     # Reached, but only through derivatives that are zero everywhere (a step function's, say).
