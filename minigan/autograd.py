@@ -500,7 +500,7 @@ def _backpropagate(
             return
         if targets is not None and id(edge) not in targets:
             return
-        if g.shape != edge.shape:
+        if g.array.shape != edge.array.shape:
             raise RuntimeError(
                 f"a gradient of shape {g.shape} came back to a leaf of shape {edge.shape}: "
                 "the backward of a function on the way does not undo its broadcasting"
@@ -512,8 +512,7 @@ def _backpropagate(
 
     with set_grad_enabled(create_graph):
         for y, g in zip(outputs, gradients):
-            if y.requires_grad:
-                hand_to(_edge(y), g, True)
+            hand_to(_edge(y), g, True)
         while nodes:
             node = nodes.pop()  # popped, not iterated: what is consumed is freed at once
             gy = table.pop(node, None)
@@ -534,9 +533,11 @@ def _backpropagate(
                     f"the backward of {type(node).__name__} returned {len(gxs)} gradients "
                     f"for {len(edges)} inputs: return one each, None where there is none"
                 )
-            for i, (edge, g) in enumerate(zip(edges, gxs)):
+            handed = {id(gy)}  # what somebody else holds too
+            for edge, g in zip(edges, gxs):
                 if g is not None and edge is not None:
-                    hand_to(edge, g, g is gy or any(g is other for other in gxs[:i]))
+                    hand_to(edge, g, id(g) in handed)
+                    handed.add(id(g))
     if into_leaves:
         return []
     # Reached, but only through derivatives that are zero everywhere (a step function's, say).

@@ -62,6 +62,7 @@ _CHOICES = {
 }
 
 
+MAX_D_STEPS = 1000  # the k batches of a step are in memory together, and a step is not interrupted
 PIXELS = {"gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1)}  # tanh, tanh, sigmoid
 
 
@@ -73,6 +74,13 @@ def _check(r: Recipe) -> None:
     for key in ("latent_dim", "batch_size", "epochs", "d_steps", "image_size"):
         if getattr(r, key) < 1:
             raise MiniganError(f"{key} must be at least 1, got {getattr(r, key)}")
+    if r.d_steps > MAX_D_STEPS:
+        raise MiniganError(f"d_steps must be at most {MAX_D_STEPS}, got {r.d_steps}")
+    if r.model == "gan" and r.batch_size < 2:
+        raise MiniganError(
+            "batch normalisation needs at least 2 images a batch: set batch_size=2 or more, "
+            "or model=gan-relu"
+        )
     if r.momentum_epochs < 0:
         raise MiniganError(f"momentum_epochs must be at least 0, got {r.momentum_epochs}")
     if r.momentum_end and not r.momentum_epochs:

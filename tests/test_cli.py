@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -151,10 +152,24 @@ def test_signals(quick, tmp_path, monkeypatch, number, code):
 
 
 def test_interrupt_before_the_first_step(quick, monkeypatch):
-    monkeypatch.setattr(trainer, "load_data", lambda *_: signal.raise_signal(signal.SIGINT))
+    def interrupt(*_):  # not a signal: a shell may start background jobs with SIGINT ignored
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "load_data", interrupt)
     result = call(*quick)
     assert result.exit_code == 130
     assert "minigan: error: interrupted" in result.stderr
+
+
+def test_warnings_are_one_line(quick, monkeypatch):
+    def warn(*_):
+        warnings.warn("the cache is full", stacklevel=2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "load_data", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert "minigan: warning: the cache is full\n" in call(*quick).stderr
 
 
 def test_divergence_exits_with_1(quick):
@@ -284,6 +299,15 @@ def test_sample(trained, tiny_networks, tmp_path):
     assert out.read_bytes() != before
 
 
+def test_samples_are_never_written_over_checkpoints(trained, tiny_networks, tmp_path):
+    path = train.choose(trained.folder)
+    before = path.read_bytes()
+    for npz in (path, path.with_name("new.npz"), tmp_path / "grid.png"):
+        one_error(2, "sample", trained.folder, "--out", tmp_path / "grid.png", "--npz", npz)
+    assert path.read_bytes() == before
+    assert not (tmp_path / "grid.png").exists()
+
+
 def test_samples_are_a_data_set(trained, tiny_networks, tmp_path):
     from minigan import data
 
@@ -395,7 +419,7 @@ def test_gradcheck_exits_with_1_if_one_is_wrong(monkeypatch):
     ("error", "reason"),
     [
         (ZeroDivisionError("by\nzero"), "unexpected ZeroDivisionError: by zero; run again with"),
-        (MemoryError(), "not enough memory: choose a smaller --batch-size"),
+        (MemoryError(), "not enough memory: choose smaller numbers"),
     ],
 )
 def test_unforeseen_errors(monkeypatch, error, reason):

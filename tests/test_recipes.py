@@ -34,7 +34,8 @@ def test_override_parses_text_by_the_field():
         {"pixel_low": "1"}, {"lr_decay": "0.5"}, {"epochs": True}, {"objective": 3},
         {"label_smoothing": "1"}, {"momentum_epochs": "-1"}, {"lr": 10**400}, {"d_scale": "0"},
         {"momentum": "0.5"}, {"momentum_end": "0.5", "optimizer": "sgd"}, {"pixel_low": "0"},
-        {"model": "gan-paper"}, {"lr": None}, {"lr": [1]}, {"lr": "inf"},
+        {"model": "gan-paper"}, {"batch_size": "1"}, {"d_steps": "1001"},
+        {"lr": None}, {"lr": [1]}, {"lr": "inf"},
     ],
 )  # fmt: skip
 def test_bad_values_are_one_line_errors(values):

@@ -12,6 +12,7 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import click
@@ -47,7 +48,9 @@ class Program(click.Group):
         self.debug = False
         extra["standalone_mode"] = False
         try:
-            code = super().main(args, prog_name or "minigan", **extra)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                code = super().main(args, prog_name or "minigan", **extra)
             sys.stdout.flush()
         except Exception as error:
             code, line = self._explain(error)
@@ -71,9 +74,16 @@ class Program(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1, ""
         if isinstance(error, MemoryError):
-            return 1, "not enough memory: choose a smaller --batch-size, image_size or data set"
+            return (
+                1,
+                "not enough memory: choose smaller numbers (--batch-size, image_size, --n, --rows)",
+            )
         name = type(error).__name__
         return 1, f"unexpected {name}: {error}; run again with --debug for the traceback"
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"minigan: warning: {' '.join(str(message).split())}", err=True)
 
 
 def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -63,6 +63,11 @@ def sample(
     from minigan.train.trainer import POINTS, load_data
 
     path = train.choose(run, checkpoint)
+    if npz is not None:
+        if Path(npz).suffix != ".npz":
+            raise click.UsageError(f"--npz {npz}: expected a file name that ends with .npz")
+        if Path(npz).resolve().parent == path.resolve().parent:
+            raise click.UsageError(f"--npz {npz}: expected a place apart from the checkpoints")
     G, config, step = train.load_generator(path)
     recipe = config.recipe
     z = train.draw_z(recipe, n, np.random.default_rng(seed))
