@@ -339,5 +339,6 @@ def _read_cache(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             pictures = archive["images"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError):
+        # NotImplementedError is zipfile's word for a flag or compression that bit rot made up.
         return None
     return pictures if pictures.shape == shape and pictures.dtype == np.uint8 else None
