@@ -37,6 +37,8 @@ _NAMES = {
     "backend": "minigan.backends",
     "use_backend": "minigan.backends",
     "manual_seed": "minigan.backends",
+    "get_num_threads": "minigan.kernels.parallel",
+    "set_num_threads": "minigan.kernels.parallel",
     "tensor": "minigan.creation",
     "from_numpy": "minigan.creation",
     "zeros": "minigan.creation",

@@ -66,7 +66,9 @@ def cases() -> list[Case]:
         *_shaping(),
         *_indexing(),
         *_products(),
+        *_convolutions(),
         *_layers(),
+        *_images(),
         *_losses(),
     ]
 
@@ -221,8 +223,50 @@ def _products() -> list[Case]:
         Case("matmul/vectors", F.matmul, (v, v + 0.3)),
         Case("linear", F.linear, (a, spread(4, 3), spread(4))),
         Case("linear/no-bias", F.linear, (a, spread(4, 3))),
+        Case(
+            "linear/leaky",
+            lambda x, w, b: F.linear(x, w, b, negative_slope=0.2),
+            (a, spread(4, 3), spread(4)),
+        ),
         Case("linear/stack", F.linear, (spread(2, 2, 3), spread(2, 3), spread(2))),
         Case("linear/vector", F.linear, (v, spread(2, 3), spread(2))),
+    ]
+
+
+def _convolutions() -> list[Case]:
+    x, bias = spread(2, 2, 3, 4), spread(2)
+    weight, wide = spread(2, 2, 2, 3), spread(2, 1, 3, 3)
+    odd = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}
+    depthwise, enlarge = {"padding": 1, "groups": 2}, {"stride": 2, "output_padding": (1, 0)}
+    polyphase = {"stride": 2, "padding": 1, "algorithm": "winograd"}
+    kernel = spread(2, 2, 4, 4)
+    return [
+        Case("conv2d", F.conv2d, (x, weight, bias)),
+        Case("conv2d/no-bias", lambda a, w: F.conv2d(a, w, **odd), (x, weight)),
+        Case("conv2d/depthwise", lambda a, w, b: F.conv2d(a, w, b, **depthwise), (x, wide, bias)),
+        Case("conv2d/winograd", lambda a, w: F.conv2d(a, w, **polyphase), (x, kernel)),
+        Case("conv_transpose2d", F.conv_transpose2d, (x, weight, bias)),
+        Case("conv_transpose2d/no-bias", lambda a, w: F.conv_transpose2d(a, w, **odd), (x, weight)),
+        Case(
+            "conv_transpose2d/groups",
+            lambda a, w, b: F.conv_transpose2d(a, w, b, groups=2, **enlarge),
+            (x, wide, bias),
+        ),
+        Case(
+            "conv_transpose2d/much-output_padding",
+            lambda a, w: F.conv_transpose2d(a, w, padding=1, output_padding=1, dilation=2),
+            (x, weight),
+        ),
+        Case(
+            "conv2d_weight_grad",
+            lambda a, g: F.conv2d_weight_grad(a, g, (2, 3), **odd),
+            (x, spread(2, 2, 2, 4)),
+        ),
+        Case(
+            "conv2d_weight_grad/groups",
+            lambda a, g: F.conv2d_weight_grad(a, g, 2, groups=2),
+            (x, spread(2, 4, 2, 3)),
+        ),
     ]
 
 
@@ -233,12 +277,43 @@ def _layers() -> list[Case]:
     def train(x, gamma, beta):
         return F.batch_norm(x, None, None, gamma, beta, training=True)
 
+    def train_leaky(x, gamma, beta):
+        return F.batch_norm(x, None, None, gamma, beta, training=True, negative_slope=0.2)
+
     return [
         Case("batch_norm", train, (x, gamma, beta)),
+        Case("batch_norm/leaky", train_leaky, (x, gamma, beta)),
+        Case("batch_norm/images", train_leaky, (spread(2, 2, 2, 1), gamma, beta)),
         Case("batch_norm/3-d", train, (spread(2, 2, 2), gamma, beta)),
         Case("batch_norm/eval", F.batch_norm, (x, mean, var, gamma, beta)),
         Case("dropout", _dropout, (spread(3, 4),)),
         Case("dropout/eval", lambda a: F.dropout(a, 0.4, training=False), (x,)),
+    ]
+
+
+def _images() -> list[Case]:
+    x, tall = spread(2, 2, 4, 3), spread(1, 2, 5, 1)
+    return [
+        Case("max_pool2d", lambda a: F.max_pool2d(a, 2, stride=1), (x,)),
+        Case("max_pool2d/padding", lambda a: F.max_pool2d(a, (3, 2), (2, 1), 1), (x,)),
+        Case("max_pool2d/squared", lambda a: F.max_pool2d(a, 2) ** 2, (x,)),
+        Case("avg_pool2d", lambda a: F.avg_pool2d(a, 2), (x,)),
+        Case("avg_pool2d/padding", lambda a: F.avg_pool2d(a, (3, 2), (2, 1), 1), (x,)),
+        Case("interpolate/nearest", lambda a: F.interpolate(a, scale_factor=2), (x,)),
+        Case("interpolate/bilinear", lambda a: F.interpolate(a, (6, 5), mode="bilinear"), (x,)),
+        Case(
+            "interpolate/align_corners",
+            lambda a: F.interpolate(a, (3, 2), mode="bilinear", align_corners=True),
+            (tall,),
+        ),
+        Case("reflection_pad2d", lambda a: F.reflection_pad2d(a, (1, 2, 3, 0)), (x,)),
+        Case("instance_norm", F.instance_norm, (x,)),
+        Case(
+            "instance_norm/affine",
+            lambda a, gamma, beta: F.instance_norm(a, weight=gamma, bias=beta),
+            (x, positive(2), spread(2)),
+        ),
+        Case("pixel_norm", F.pixel_norm, (x,)),
     ]
 
 

@@ -7,6 +7,7 @@ pyplot, so nothing here depends on a display or changes a global setting.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from minigan.errors import MiniganError
 from minigan.files import explained, write_atomically
+from minigan.kernels.clock import in_order
 
 GAP = 40  # grey level between the images of a grid: neither ink nor paper
 DATA, SAMPLES = "#aab0b6", "#d1495b"  # grey and red, apart for the colour-blind too
 D_COLOUR, G_COLOUR = "#2166ac", "#d1495b"
+# Of the sections of a profile: told apart by the colour-blind too, and by lightness.
+SECTIONS = (
+    "#2166ac", "#d1495b", "#edae49", "#66a182", "#8d96a3", "#7b4d8b", "#83c5e6", "#5b4636",
+    "#c2d94c", "#f2a6c2", "#1b1b1b",
+)  # fmt: skip
 FRAMES = 60  # at most, in a film
 FRAME_MS = 100
 LAST_MS = 2000
@@ -172,6 +179,33 @@ def curves(log: Sequence[Mapping[str, Any]], path: Path | str) -> None:
         ax.set_xlim(0, max(steps[-1], 1))
         # Above the panel, where no curve runs.
         ax.legend(loc="lower right", bbox_to_anchor=(1, 0.97), frameon=False, ncols=3)
+    write_atomically(Path(path), _png(figure))
+
+
+def profile(seconds: Mapping[str, float], steps: int, path: Path | str) -> None:
+    """Draw where the time of a step goes: one bar, its sections side by side, the largest first.
+
+    Args:
+        seconds: by section, in all steps, see :mod:`minigan.kernels.clock`.
+        steps: how many there were, at least 1.
+
+    Raises MiniganError if the file cannot be written.
+    """
+    figure, (ax,) = _figure(8, 2.6)
+    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.46, top=0.86)
+    total, left = sum(seconds.values()), 0.0
+    for (name, value), colour in zip(in_order(seconds).items(), itertools.cycle(SECTIONS)):
+        width, share = 1e3 * value / steps, value / total
+        label = f"{name}  {100 * share:.1f} %"
+        ax.barh(0, width, left=left, color=colour, edgecolor="white", linewidth=0.8, label=label)
+        left += width
+    ax.set_xlim(0, left)
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.spines["left"].set_visible(False)
+    ax.set_title(f"a training step, {left:.4g} ms (mean of {steps:,})", fontsize=11, loc="left")
+    ax.set_xlabel("milliseconds")
+    ax.legend(loc="upper left", bbox_to_anchor=(-0.01, -0.5), ncols=4, frameon=False, fontsize=9)
     write_atomically(Path(path), _png(figure))
 
 

@@ -23,6 +23,8 @@ class Recipe:
     model: str  # see minigan.models
     latent: str = "normal"  # "normal": N(0, 1); "uniform": U(-sqrt 3, sqrt 3), the same variance
     latent_dim: int = 100
+    widths: tuple[int, ...] = ()  # channels of the DCGAN's layers, G's first to last
+    algorithm: str = "auto"  # of its convolutions; changes the speed, not the mathematics
 
     # The data
     data: str = "glyphs"
@@ -59,11 +61,14 @@ _CHOICES = {
     "latent": ("normal", "uniform"),
     "updates": ("alternate", "simultaneous"),
     "optimizer": ("adam", "sgd", "rmsprop"),
+    "algorithm": ("auto", "im2col", "winograd", "direct"),
 }
 
 
 MAX_D_STEPS = 1000  # the k batches of a step are in memory together, and a step is not interrupted
-PIXELS = {"gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1)}  # tanh, tanh, sigmoid
+MAX_FLOORS, MAX_WIDTH = 10, 10_000  # of a DCGAN; more is not believed
+# tanh, tanh, sigmoid, tanh
+PIXELS = {"gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1), "dcgan": (-1, 1)}
 
 
 def _check(r: Recipe) -> None:
@@ -81,6 +86,7 @@ def _check(r: Recipe) -> None:
             "batch normalisation needs at least 2 images a batch: set batch_size=2 or more, "
             "or model=gan-relu"
         )
+    _check_widths(r)
     if r.momentum_epochs < 0:
         raise MiniganError(f"momentum_epochs must be at least 0, got {r.momentum_epochs}")
     if r.momentum_end and not r.momentum_epochs:
@@ -116,6 +122,37 @@ def _check(r: Recipe) -> None:
     if r.updates == "simultaneous" and r.d_steps != 1:
         raise MiniganError("simultaneous updates have no k: set d_steps=1 or updates=alternate")
 
+
+def _check_widths(r: Recipe) -> None:
+    if r.model != "dcgan":
+        if r.widths:
+            raise MiniganError(f"the model {r.model} has no widths to set: only dcgan does")
+        return
+    if not 1 <= len(r.widths) <= MAX_FLOORS or not all(1 <= w <= MAX_WIDTH for w in r.widths):
+        raise MiniganError(
+            f"the model dcgan needs 1 to {MAX_FLOORS} widths from 1 to {MAX_WIDTH}, "
+            "as in widths=256,128,64"
+        )
+    top, rest = divmod(r.image_size, 2 ** len(r.widths))
+    if rest or top < 2:  # each width doubles the side, and the first layer makes at least 2 x 2
+        raise MiniganError(
+            f"image_size {r.image_size} does not fit {len(r.widths)} widths: expected "
+            f"{2 ** len(r.widths)} times a whole number from 2; change image_size or widths"
+        )
+
+
+_RADFORD_2016: dict[str, Any] = {
+    "source": "Radford et al. 2016, sections 3 and 4 and Figure 1; soumith/dcgan.torch, main.lua: "
+    "widths, 4x4 kernels, batch 64 (the paper's section 4: 128), normal z (Figure 1: uniform)",
+    "latent": "normal",  # main.lua: noise = 'normal'
+    "latent_dim": 100,  # Figure 1
+    "pixel_low": -1.0,  # section 4: the range of tanh
+    "pixel_high": 1.0,
+    "batch_size": 64,  # main.lua; section 4: 128
+    "optimizer": "adam",
+    "lr": 2e-4,  # section 4: the suggested 0.001 was too high ...
+    "betas": (0.5, 0.999),  # ... and 0.9 made training oscillate
+}
 
 RECIPES = {
     recipe.name: recipe
@@ -158,6 +195,32 @@ RECIPES = {
             momentum_end=0.7,
             momentum_epochs=250,
         ),
+        Recipe(
+            name="dcgan",
+            summary="DCGAN for 64x64 images, grey or colour",
+            model="dcgan",
+            widths=(512, 256, 128, 64),
+            image_size=64,
+            epochs=3,
+            **_RADFORD_2016,
+        ),
+        Recipe(
+            name="dcgan-28",
+            summary="DCGAN with two floors, for 28x28 images such as MNIST",
+            model="dcgan",
+            widths=(128, 64),  # the two floors of the 64x64 networks that are nearest to the image
+            epochs=5,
+            **_RADFORD_2016,
+        ),
+        Recipe(
+            name="dcgan-32",
+            summary="DCGAN with three floors, for 32x32 images",
+            model="dcgan",
+            widths=(256, 128, 64),
+            image_size=32,
+            epochs=5,
+            **_RADFORD_2016,
+        ),
     ]
 }
 
@@ -166,7 +229,7 @@ def names() -> list[str]:
     """The names of all recipes.
 
     >>> names()
-    ['gan', 'gan-relu', 'gan-paper']
+    ['gan', 'gan-relu', 'gan-paper', 'dcgan', 'dcgan-28', 'dcgan-32']
     """
     return list(RECIPES)
 
@@ -202,34 +265,44 @@ def parse(recipe: Recipe, values: dict[str, Any]) -> dict[str, Any]:
     >>> parse(get("gan"), {"lr": "1e-3"})
     {'lr': 0.001}
     """
-    fixed = ("name", "summary", "source")
-    keys = [field.name for field in dataclasses.fields(recipe) if field.name not in fixed]
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(recipe)}
+    for key in ("name", "summary", "source"):
+        del kinds[key]
     for key in values:
-        if key not in keys:
-            near = difflib.get_close_matches(key, keys, n=1)
+        if key not in kinds:
+            near = difflib.get_close_matches(key, kinds, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise MiniganError(f"no setting {key!r}{hint}: expected one of {', '.join(keys)}")
-    return {key: _parse(key, getattr(recipe, key), value) for key, value in values.items()}
+            raise MiniganError(f"no setting {key!r}{hint}: expected one of {', '.join(kinds)}")
+    return {key: _parse(key, kinds[key], value) for key, value in values.items()}
 
 
-def _parse(key: str, example: Any, value: Any) -> Any:
-    kind = {
-        tuple: "two numbers, as 0.5,0.999",
-        float: "a number",
-        int: "a whole number",
-        str: "text",
-    }[type(example)]
+def _parse(key: str, kind: str, value: Any) -> Any:
+    """The value as the annotation of the recipe's field says."""
+    expected = {
+        "tuple[int, ...]": "whole numbers, as 256,128,64",
+        "tuple[float, float]": "two numbers, as 0.5,0.999",
+        "float": "a number",
+        "int": "a whole number",
+        "str": "text",
+    }
     try:
-        if isinstance(value, bool):
-            raise ValueError
-        if isinstance(example, tuple):
+        if kind.startswith("tuple"):
             parts = value.split(",") if isinstance(value, str) else value
-            first, second = (float(part) for part in parts)
+            if kind == "tuple[int, ...]":
+                return tuple(_number(int, part) for part in parts)
+            first, second = (_number(float, part) for part in parts)
             return first, second
-        if isinstance(example, str) and not isinstance(value, str):
-            raise ValueError
-        if isinstance(example, int) and isinstance(value, float):
-            raise ValueError
-        return type(example)(value)
+        if kind == "str":
+            if not isinstance(value, str):
+                raise ValueError
+            return value
+        return _number({"int": int, "float": float}[kind], value)
     except (ValueError, TypeError, OverflowError):
-        raise MiniganError(f"{key} must be {kind}, got {str(value)[:40]!r}") from None
+        raise MiniganError(f"{key} must be {expected[kind]}, got {str(value)[:40]!r}") from None
+
+
+def _number(kind: type, value: Any) -> Any:
+    """int or float, without turning True into 1 or 2.5 into 2."""
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise ValueError
+    return kind(value)

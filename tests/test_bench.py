@@ -1,10 +1,15 @@
 """The benchmark harness: it runs, it is fair in what it counts, and its output reads well."""
 
+import json
+
 import minigan_bench
 import pytest
+from click.testing import CliRunner
 from minigan_bench.timing import BLOCK, SETTLE, take_turns
 
 import minigan
+from minigan import recipes
+from minigan.cli import program
 
 
 def test_sides_take_turns_in_blocks():
@@ -15,6 +20,9 @@ def test_sides_take_turns_in_blocks():
     assert [len(turns[name]) for name in "ab"] == [2, 2]
     for timing in timings.values():
         assert 0 <= timing.low <= timing.median <= timing.high
+    order.clear()
+    take_turns(sides, steps=2, warmup=1, block=1, settle=0)
+    assert "".join(order) == "ababab"
 
 
 def test_bench_reports_every_side():
@@ -24,15 +32,71 @@ def test_bench_reports_every_side():
     assert result["sides"]["minigan"]["peak_mib"] > 20
     text = minigan_bench.table(result)
     assert "minigan" in text
-    if "ratio" in result:
-        best = min(
-            (side for side in result["sides"] if side != "minigan"),
-            key=lambda side: result["sides"][side]["median_ms"],
-        )
-        assert result["best_peer"] == best
-        assert result["ratio"] == pytest.approx(
-            result["sides"][best]["median_ms"] / result["sides"]["minigan"]["median_ms"]
-        )
+    check_ratios(result)
+
+
+def check_ratios(result):
+    """PyTorch's best median over each of minigan's, if PyTorch is here."""
+    sides = result["sides"]
+    peers = [side for side in sides if side.startswith("PyTorch")]
+    if not peers:
+        assert "ratios" not in result
+        return
+    best = min(peers, key=lambda side: sides[side]["median_ms"])
+    assert result["best_peer"] == best
+    assert result["ratios"].keys() == sides.keys() - peers
+    for side, ratio in result["ratios"].items():
+        expected = sides[best]["median_ms"] / sides[side]["median_ms"]
+        assert ratio["median"] == pytest.approx(expected)
+
+
+TINY = {"widths": "8,4", "image_size": "16", "latent_dim": "5"}
+
+
+def test_bench_of_a_dcgan_has_steps_and_layers(monkeypatch):
+    # Four processes that import PyTorch take longest; one without it is enough here.
+    recipe = recipes.override(recipes.get("dcgan"), TINY)
+    mib = minigan_bench.peak_memory("minigan im2col", recipe, 1, 1)
+    assert mib > 20
+    monkeypatch.setattr(minigan_bench, "peak_memory", lambda *_: mib)
+
+    before = minigan.get_num_threads()
+    result = minigan_bench.run("dcgan", steps=2, batch_size=4, threads=1, settings=TINY)
+    assert minigan.get_num_threads() == before
+    assert {"minigan", "minigan im2col"} <= result["sides"].keys()
+    check_ratios(result)
+    rows = result["layers"]["rows"]
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    assert layers == [
+        "1 x 16 x 16 -> 4 x 8 x 8", "4 x 8 x 8 -> 8 x 4 x 4", "8 x 4 x 4 -> 1 x 1 x 1",
+        "8 x 4 x 4 -> 5 x 1 x 1",
+    ]  # fmt: skip
+    assert len(rows) == 3 * len(layers)
+    # 2 * 4 images * 8 x 4 channels * 4 x 4 positions * 4 x 4 kernel
+    assert rows[3]["gflop"] == pytest.approx(2e-9 * 4 * 32 * 16 * 16)
+    assert "winograd" in rows[3]["sides"]
+    assert "winograd" not in rows[6]["sides"]
+    text = minigan_bench.table(result)
+    assert all(layer in text for layer in layers)
+
+
+def test_a_busy_machine_is_reported():
+    result = {
+        "name": "gan", "batch_size": 4, "threads": 1, "machine": "m", "versions": {},
+    }  # fmt: skip
+    assert "load 1.7" in minigan_bench.table({**result, "load_before": 1.7})
+    for idle in (0.1, None):
+        assert "busy" not in minigan_bench.table({**result, "load_before": idle})
+
+
+def test_parts_of_a_bench_from_the_command_line():
+    settings = [f"--set={key}={value}" for key, value in TINY.items()]
+    options = [*settings, "--batch-size", "2", "--threads", "1", "--json"]
+    result = CliRunner().invoke(program, ["bench", "dcgan", "--only", "layers", *options])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert "layers" in found
+    assert "sides" not in found
 
 
 def test_unknown_recipe_is_a_one_line_error():

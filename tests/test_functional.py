@@ -53,8 +53,9 @@ def test_the_public_names_are_listed():
 
 
 def function_classes(base=Function):
+    """Those that are applied: not what only others are made from."""
     for cls in base.__subclasses__():
-        if cls.__module__.startswith("minigan.functional."):
+        if cls.__module__.startswith("minigan.functional.") and not cls.__subclasses__():
             yield cls
         yield from function_classes(cls)
 

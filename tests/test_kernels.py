@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from minigan import kernels
 from minigan.kernels import array, cpu, reference
+from minigan.kernels.geometry import Geometry
 
 PUBLIC = {
     name
     for name, value in vars(kernels).items()
-    if inspect.isfunction(value) and not name.startswith("_")
+    if inspect.isfunction(value) and value.__module__ == kernels.__name__ and name[0] != "_"
 }
 TWINS = (reference, cpu, array)
 examples = settings(max_examples=50, deadline=None, derandomize=True)
@@ -36,6 +37,7 @@ def test_each_kernel_is_tested_here():
 dtypes = st.sampled_from([np.float32, np.float64])
 seeds = st.integers(0, 2**32 - 1)
 layouts = st.sampled_from(["C", "F", "every other", "backwards", "middle axis first", "broadcast"])
+orders = layouts | st.just("channels-last")  # of images
 
 
 def laid_out(values, layout):
@@ -54,6 +56,8 @@ def laid_out(values, layout):
         return values[flip].copy()[flip]
     if layout == "middle axis first" and values.ndim > 1:
         return np.moveaxis(np.moveaxis(values, 1, 0).copy(), 0, 1)
+    if layout == "channels-last":
+        return np.moveaxis(np.moveaxis(values, 1, -1).copy(), -1, 1)
     if layout == "broadcast" and len(values):
         return np.broadcast_to(values[:1], values.shape)  # rows that are one row in memory
     return values
@@ -71,10 +75,11 @@ def elementwise(draw, size=1):
 
 @st.composite
 def batch(draw, smallest=1):
-    """(gy, x, mean, inv_std, gamma, beta) for N rows of C features."""
+    """(gy, x, mean, inv_std, gamma, beta) for N rows of C features, or images of C channels."""
     N, C = draw(st.integers(smallest, 9)), draw(st.integers(1, 6))
+    shape = (N, C, *draw(st.sampled_from([(), (), (3,), (2, 3), (1, 1)])))
     rng, dtype = np.random.default_rng(draw(seeds)), draw(dtypes)
-    rows = [laid_out(rng.standard_normal((N, C)).astype(dtype), draw(layouts)) for _ in range(2)]
+    rows = [laid_out(rng.standard_normal(shape).astype(dtype), draw(orders)) for _ in range(2)]
     mean, gamma, beta = (rng.standard_normal(C).astype(dtype) for _ in range(3))
     return *rows, mean, rng.uniform(0.5, 2, C).astype(dtype), gamma, beta
 
@@ -139,33 +144,61 @@ def test_batch_stats_twins(arrays):
     agree("batch_stats", arrays[1])
 
 
+slopes = st.sampled_from([1.0, 0.2, 0.0])
+
+
+@examples
+@given(batch(smallest=0), slopes)
+def test_add_bias_leaky_relu_twins(arrays, slope):
+    _, x, *_, bias = arrays
+    results = []
+    for twin in (*TWINS, kernels):
+        y = x.copy(order="K")  # in x's memory order, but no value shares its place with another
+        twin.add_bias_leaky_relu(y, bias, slope)
+        results.append(y)
+    for y in results[1:]:
+        np.testing.assert_allclose(y, results[0], rtol=1e-6)
+
+
 @examples
 @given(batch(smallest=0))
-def test_batch_norm_twins(arrays):
+def test_channel_sums_twins(arrays):
+    agree("channel_sums", arrays[1])
+
+
+@examples
+@given(batch(smallest=0), slopes)
+def test_batch_norm_twins(arrays, slope):
     _, x, *others = arrays
-    agree("batch_norm", x, *others)
+    agree("batch_norm", x, *others, slope)
 
 
 @examples
-@given(batch(smallest=0))
-def test_batch_norm_sums_twins(arrays):
-    agree("batch_norm_sums", *arrays[:4])
+@given(batch(smallest=0), slopes)
+def test_batch_norm_sums_twins(arrays, slope):
+    agree("batch_norm_sums", *arrays, slope)
 
 
 @examples
-@given(batch(), st.integers(0, 2**31))
-def test_batch_norm_grad_twins(arrays, seed):
-    gy, x, mean, inv_std, gamma, _ = arrays
-    sums = np.random.default_rng(seed).standard_normal((2, x.shape[1])).astype(x.dtype)
-    agree("batch_norm_grad", gy, x, mean, inv_std, gamma, sums)
+@given(batch(), slopes, st.integers(0, 2**31))
+def test_batch_norm_grad_twins(arrays, slope, seed):
+    sums = np.random.default_rng(seed).standard_normal((2, arrays[1].shape[1]))
+    agree("batch_norm_grad", *arrays, slope, sums.astype(arrays[1].dtype))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", ["batch_norm", "batch_norm_sums"])
-def test_no_rows(name, dtype):
-    rows, columns = np.zeros((0, 3), dtype), np.ones(3, dtype)
-    arguments = (rows,) if name == "batch_norm" else (rows, rows)
-    agree(name, *arguments, *[columns] * (4 if name == "batch_norm" else 2))
+@pytest.mark.parametrize("shape", [(0, 3), (0, 3, 2, 2), (2, 3, 0, 2)])
+def test_no_rows(shape, dtype):
+    x, channels = np.zeros(shape, dtype), np.ones(3, dtype)
+    agree("channel_sums", x)
+    agree("batch_norm", x, *[channels] * 4, 0.2)
+    agree("batch_norm_sums", x, x, *[channels] * 4, 0.2)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e6])
+def test_the_variance_does_not_suffer_from_a_large_mean(mean):
+    x = mean + np.random.default_rng(0).standard_normal((1000, 2, 3))
+    np.testing.assert_allclose(cpu.batch_stats(x)[1], x.var((0, 2)), rtol=1e-9)
 
 
 @examples
@@ -194,3 +227,51 @@ def test_float32_means_lose_nothing_over_many_rows():
     mean, var = cpu.batch_stats(x)
     np.testing.assert_allclose(mean, x.mean(0, dtype=np.float64), rtol=1e-7)
     np.testing.assert_allclose(var, x.var(0, dtype=np.float64), rtol=1e-5)
+
+
+# Pooling and resampling ---------------------------------------------------------------------
+
+
+@st.composite
+def windows(draw):
+    """(x, gy, choice, kernel, geometry): images, also none, into which the windows fit."""
+    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    kernel = draw(pair)
+    geometry = Geometry(draw(pair), tuple(draw(st.integers(0, k // 2)) for k in kernel))
+    size = [draw(st.integers(max(1, k - 2 * p), 5)) for k, p in zip(kernel, geometry.padding)]
+    N, C = draw(st.integers(0, 2)), draw(st.integers(1, 3))
+    rng, dtype = np.random.default_rng(draw(seeds)), draw(dtypes)
+    x = np.round(rng.standard_normal((N, C, *size)), 1).astype(dtype)
+    y, choice = reference.max_pool(x, kernel, geometry)
+    gy = rng.standard_normal(y.shape).astype(dtype)
+    return laid_out(x, draw(orders)), laid_out(gy, draw(orders)), choice, kernel, geometry
+
+
+@examples
+@given(windows())
+def test_max_pool_twins(arrays):
+    x, _, _, kernel, geometry = arrays
+    agree("max_pool", x, kernel, geometry)
+
+
+@examples
+@given(windows())
+def test_max_pool_take_twins(arrays):
+    x, _, choice, kernel, geometry = arrays
+    agree("max_pool_take", x, choice, kernel, geometry)
+
+
+@examples
+@given(windows())
+def test_max_pool_put_twins(arrays):
+    x, gy, choice, kernel, geometry = arrays
+    agree("max_pool_put", gy, choice, x.shape[2:], kernel, geometry)
+
+
+@examples
+@given(st.tuples(*[st.integers(0, 3)] * 2, *[st.integers(1, 4)] * 4), orders, dtypes, seeds)
+def test_resample_twins(lengths, order, dtype, seed):
+    N, C, H, W, P, Q = lengths
+    rng = np.random.default_rng(seed)
+    A, B = (rng.integers(-1, 2, shape) * 0.3 for shape in ((P, H), (Q, W)))  # with zeros
+    agree("resample", laid_out(rng.standard_normal((N, C, H, W)).astype(dtype), order), A, B)

@@ -1,4 +1,5 @@
-"""Fifty steps of each game beside PyTorch: same weights, batches, noise and dropout masks."""
+"""Fifty steps of each game beside PyTorch, twenty of the DCGAN: same weights, batches, noise and
+dropout masks."""
 
 import numpy as np
 import pytest
@@ -87,4 +88,59 @@ def test_fifty_steps_equal_pytorch(name, updates):
         for key, value in other.state_dict().items():
             np.testing.assert_allclose(
                 own.state_dict()[key], value.numpy(), rtol=1e-8, atol=1e-10, err_msg=key
+            )
+
+
+@pytest.mark.parametrize(
+    ("shape", "widths", "algorithm"),
+    [
+        ((1, 16, 16), (6, 4), "auto"),
+        ((3, 16, 16), (5, 4, 3), "im2col"),
+        ((3, 14, 14), (6,), "winograd"),
+    ],
+)
+def test_twenty_steps_of_a_dcgan_equal_pytorch(shape, widths, algorithm):
+    steps, recipe = 20, recipes.get("dcgan")
+    rng = np.random.default_rng(0)
+    batches = rng.uniform(-1, 1, (steps, BATCH, *shape))
+    noise = rng.standard_normal((2 * steps, BATCH, LATENT))
+
+    # minigan
+    minigan.manual_seed(0)
+    G, D = (
+        network.double()
+        for network in build("dcgan", shape, LATENT, widths=widths, algorithm=algorithm)
+    )
+    torch_G, torch_D = peer.dcgan(shape, LATENT, widths)
+    for own, other in ((G, torch_G.double()), (D, torch_D.double())):
+        other.load_state_dict({k: torch.tensor(v) for k, v in own.state_dict().items()})
+    given = iter(noise)
+    game = game_step.Game(
+        G, D,
+        *(optim.Adam(n.parameters(), lr=recipe.lr, betas=recipe.betas) for n in (G, D)),
+        objectives.build(recipe.objective), lambda n: Tensor(next(given)), recipe.updates,
+    )  # fmt: skip
+    losses = []
+    for x in batches:
+        record = game_step.play_step(game, [Tensor(x)])
+        losses.append((record["d_loss"], record["g_loss"]))
+
+    # PyTorch
+    given_again = iter(torch.from_numpy(noise))
+    torch_optimizers = [
+        torch.optim.Adam(network.parameters(), lr=recipe.lr, betas=recipe.betas)
+        for network in (torch_G, torch_D)
+    ]
+    torch_losses = []
+    for x in torch.from_numpy(batches):
+        d_loss, g_loss = peer.alternate(
+            torch_G, torch_D, *torch_optimizers, x, lambda n: next(given_again)
+        )
+        torch_losses.append((d_loss.item(), g_loss.item()))
+
+    np.testing.assert_allclose(losses, torch_losses, rtol=1e-7)
+    for own, other in ((G, torch_G), (D, torch_D)):
+        for key, value in other.state_dict().items():
+            np.testing.assert_allclose(
+                own.state_dict()[key], value.numpy(), rtol=1e-7, atol=1e-9, err_msg=key
             )

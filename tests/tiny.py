@@ -11,7 +11,7 @@ from minigan import models, nn, recipes, train
 from minigan.train import quality
 
 
-def build(model, image_shape, latent_dim, *, data_mean=None):
+def build(model, image_shape, latent_dim, **_):
     """A pair with everything that has state or draws random numbers: BatchNorm and dropout."""
     pixels = math.prod(image_shape)
     G = nn.Sequential(

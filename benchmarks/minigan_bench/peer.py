@@ -78,6 +78,53 @@ def gan_paper(
     return G, D
 
 
+class ConvGenerator(nn.Module):
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.main(z[:, :, None, None])
+
+
+class ConvDiscriminator(nn.Module):
+    def __init__(self, *layers: nn.Module):
+        super().__init__()
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.main(x).flatten(1)
+
+
+def dcgan(
+    shape: tuple[int, int, int], latent_dim: int, widths: tuple[int, ...]
+) -> tuple[ConvGenerator, ConvDiscriminator]:
+    """The networks of minigan.models.dcgan, as in PyTorch's own DCGAN example."""
+    channels, side, _ = shape
+    top, first, last = side // 2 ** len(widths), widths[0], widths[-1]
+    between = {"kernel_size": 4, "stride": 2, "padding": 1, "bias": False}
+    ends = {"kernel_size": top, "bias": False}
+
+    up = [nn.ConvTranspose2d(latent_dim, first, **ends), nn.BatchNorm2d(first), nn.ReLU(True)]
+    for n_in, n_out in itertools.pairwise(widths):
+        up += [nn.ConvTranspose2d(n_in, n_out, **between), nn.BatchNorm2d(n_out), nn.ReLU(True)]
+    G = ConvGenerator(*up, nn.ConvTranspose2d(last, channels, **between), nn.Tanh())
+
+    down = [nn.Conv2d(channels, last, **between), nn.LeakyReLU(0.2, inplace=True)]
+    for n_in, n_out in itertools.pairwise(reversed(widths)):
+        down += [nn.Conv2d(n_in, n_out, **between), nn.BatchNorm2d(n_out)]
+        down += [nn.LeakyReLU(0.2, inplace=True)]
+    D = ConvDiscriminator(*down, nn.Conv2d(first, 1, **ends))
+
+    for network in (G, D):
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, 0, 0.02)
+            elif isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.weight, 1, 0.02)
+    return G, D
+
+
 PAIRS = {"gan": gan, "gan-relu": gan_relu, "gan-paper": gan_paper}
 
 
@@ -119,12 +166,22 @@ def simultaneous(G, D, opt_G, opt_D, x, draw_z, d_scale: float = 1.0):
     return d_loss, g_loss
 
 
-def step(recipe, pixels: int, fused: bool) -> Callable[[], object]:
-    """A training step of the recipe on random images, ready to be timed."""
-    G, D = PAIRS[recipe.model](pixels, recipe.latent_dim)
+def step(
+    recipe, shape: tuple[int, ...], *, fused: bool, channels_last: bool = False
+) -> Callable[[], object]:
+    """A training step of the recipe on random images (C, H, W), ready to be timed.
+
+    ``fused``: Adam as one kernel.  ``channels_last``: the memory format of images and weights.
+    """
+    if recipe.model == "dcgan":
+        G, D = dcgan(shape, recipe.latent_dim, recipe.widths)
+    else:
+        G, D = PAIRS[recipe.model](math.prod(shape), recipe.latent_dim)
+    x = torch.empty(recipe.batch_size, *shape).uniform_(recipe.pixel_low, recipe.pixel_high)
+    if channels_last:
+        G, D, x = (each.to(memory_format=torch.channels_last) for each in (G, D, x))
     opt_G, opt_D = (_optimizer(network, recipe, fused) for network in (G, D))
     play = alternate if recipe.updates == "alternate" else simultaneous
-    x = torch.empty(recipe.batch_size, pixels).uniform_(recipe.pixel_low, recipe.pixel_high)
 
     def draw_z(n: int) -> torch.Tensor:
         if recipe.latent == "normal":
@@ -146,3 +203,22 @@ def _optimizer(network: nn.Module, recipe, fused: bool) -> torch.optim.Optimizer
     return torch.optim.SGD(
         network.parameters(), lr=recipe.lr, momentum=recipe.momentum, fused=fused or None
     )
+
+
+def convolution(
+    which: str, x, w, gy, stride: int, padding: int, channels_last: bool
+) -> Callable[[], torch.Tensor]:
+    """One pass of a convolution of NumPy arrays: forward, input gradient or weight gradient."""
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    x, w, gy = (torch.tensor(array).contiguous(memory_format=order) for array in (x, w, gy))
+    if which == "forward":
+        return lambda: F.conv2d(x, w, stride=stride, padding=padding)
+    wanted = [which == "input gradient", which == "weight gradient", False]
+
+    def backward() -> torch.Tensor:
+        gradients = torch.ops.aten.convolution_backward(
+            gy, x, w, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, wanted
+        )
+        return next(g for g in gradients if g is not None)
+
+    return backward

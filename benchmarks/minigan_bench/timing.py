@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 BLOCK = 12  # steps a turn, the first SETTLE of which are not counted
 SETTLE = 4
+WARMUP = 20
 
 
 @dataclass(frozen=True)
@@ -33,23 +34,29 @@ class Timing:
 
 
 def take_turns(
-    sides: dict[str, Callable[[], object]], steps: int, warmup: int = 20
+    sides: dict[str, Callable[[], object]],
+    steps: int,
+    *,
+    warmup: int = WARMUP,
+    block: int = BLOCK,
+    settle: int = SETTLE,
 ) -> tuple[dict[str, Timing], dict[str, list[float]]]:
-    """Time each side's step at least ``steps`` times.
+    """Time each side's step at least ``steps`` times, in turns of ``block`` steps.
 
-    Returns the timing of each side, and each turn's median (for ratios turn by turn).
+    The first ``settle`` steps of a turn are not counted.  Returns the timing of each side, and each
+    turn's median (for ratios turn by turn).
     """
     for step in sides.values():
         for _ in range(warmup):
             step()
-    turns = max(2, -(-steps // (BLOCK - SETTLE)))
+    turns = max(2, -(-steps // (block - settle)))
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     medians: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(turns):
         for name, step in sides.items():
-            block = [_time(step) for _ in range(BLOCK)][SETTLE:]
-            seconds[name] += block
-            medians[name].append(statistics.median(block))
+            times = [_time(step) for _ in range(block)][settle:]
+            seconds[name] += times
+            medians[name].append(statistics.median(times))
     return {name: Timing.of(values) for name, values in seconds.items()}, medians
 
 

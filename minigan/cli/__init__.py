@@ -100,6 +100,15 @@ debug_option = click.option(
     help="Show the traceback of an error.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+number_of_threads = click.IntRange(min=1, max=1024)
+
+
+def key_and_value(setting: str) -> tuple[str, str]:
+    """What ``--set KEY=VALUE`` says."""
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {setting}: expected KEY=VALUE, as in --set lr=1e-4")
+    return key.strip().replace("-", "_"), value.strip()
 
 
 @click.group(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,17 +11,17 @@ from typing import Any
 import click
 
 from minigan import recipes
-from minigan.cli import debug_option, json_option
+from minigan.cli import debug_option, json_option, key_and_value, number_of_threads
 from minigan.errors import MiniganError
 
 # What a TOML file may set besides the fields of the recipe, and of which type.
 FILE_OPTIONS = {
     "recipe": str, "data": str, "data_dir": str, "out": str, "backend": str,
     "steps": int, "epochs": int, "batch_size": int, "seed": int, "keep": int,
-    "checkpoint_every": int, "sample_every": int, "log_every": int,
+    "checkpoint_every": int, "sample_every": int, "log_every": int, "threads": int,
 }  # fmt: skip
 RECIPE_OPTIONS = ("data", "batch_size", "epochs")  # options that are fields of the recipe
-RESUME_OPTIONS = ("steps", "epochs", "data_dir", "backend")
+RESUME_OPTIONS = ("steps", "epochs", "data_dir", "backend", "threads")
 BACKENDS = ("auto", "numpy", "cupy")
 MAX_BYTES = 2**20
 
@@ -47,6 +48,7 @@ Data: glyphs, mnist, fashion-mnist, folder:PATH, npz:PATH, ring8, grid25, gaussi
 Examples:
   minigan train gan --data mnist --epochs 20
   minigan train gan --data folder:photos --set lr=1e-4 --set betas=0.5,0.9
+  minigan train dcgan-28 --data mnist --steps 50 --profile
   minigan train --resume runs/gan-mnist-1 --epochs 40
 
 \b
@@ -63,6 +65,8 @@ While a run goes on, minigan plot RUN draws its curves and its film.""",
 @click.option("--seed", type=click.IntRange(min=0), metavar="N",
               help="Of everything random.  [default: 0]")  # fmt: skip
 @click.option("--backend", type=click.Choice(BACKENDS), help="Array library.  [default: auto]")
+@click.option("--threads", type=number_of_threads, metavar="N",
+              help="How many compute.  [default: MINIGAN_NUM_THREADS, or one a core]")  # fmt: skip
 @click.option("--out", metavar="DIR", help="New folder.  [default: runs/RECIPE-DATA-N]")
 @click.option("--resume", metavar="DIR", help="Go on with the run in this folder.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True,
@@ -76,6 +80,7 @@ While a run goes on, minigan plot RUN draws its curves and its film.""",
 @click.option("--sample-every", type=at_least_1, metavar="STEPS",
               help="[default: so that there are about 50 grids]")  # fmt: skip
 @click.option("--log-every", type=at_least_1, metavar="STEPS", help="[default: 10]")
+@click.option("--profile", is_flag=True, help="Show where a step's time goes; draw profile.png.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 @debug_option
@@ -83,6 +88,7 @@ def train(
     settings: tuple[str, ...],
     config: str | None,
     resume: str | None,
+    profile: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -100,7 +106,7 @@ def train(
         if wrong:
             name = wrong[0] if wrong[0] == "recipe" else "--" + wrong[0].replace("_", "-")
             raise click.UsageError(f"{name} does not go with --resume: the run goes on as it was")
-    changes = dict(_key_and_value(setting) for setting in settings)
+    changes = dict(key_and_value(setting) for setting in settings)
     if config is not None:
         from_file, fields = read_toml(Path(config))
         if "steps" in given or "epochs" in given:
@@ -109,27 +115,40 @@ def train(
 
     from minigan import train as training
 
+    if not quiet:
+        _announce_compilation()
     if resume is not None:
-        summary = training.resume(resume, quiet=quiet, **given)
+        summary = training.resume(resume, profile=profile, quiet=quiet, **given)
     else:
         if "recipe" not in given:
             raise click.UsageError(f"no RECIPE: expected one of {', '.join(recipes.names())}")
         recipe = recipes.get(given.pop("recipe"))
         changes.update({key: given.pop(key) for key in RECIPE_OPTIONS if key in given})
-        summary = training.start(recipes.override(recipe, changes), quiet=quiet, **given)
+        recipe = recipes.override(recipe, changes)
+        summary = training.start(recipe, profile=profile, quiet=quiet, **given)
     _report(summary, quiet, as_json)
+
+
+def _announce_compilation() -> None:
+    """Say so when the first kernel is compiled: the step that waits for it looks stuck."""
+    from numba.core import event
+
+    class Announcement(event.Listener):
+        def on_start(self, event_: Any) -> None:
+            event.unregister("numba:compile", self)
+            training.say("compiling the kernels, once; later starts find them in the cache ...")
+
+        def on_end(self, event_: Any) -> None:
+            pass
+
+    from minigan.train import trainer as training
+
+    event.register("numba:compile", Announcement())
 
 
 def _refuse_both(given: dict[str, Any]) -> None:
     if "steps" in given and "epochs" in given:
         raise click.UsageError("--steps and --epochs were both given: choose one")
-
-
-def _key_and_value(setting: str) -> tuple[str, str]:
-    key, equals, value = setting.partition("=")
-    if not equals:
-        raise click.UsageError(f"--set {setting}: expected KEY=VALUE, as in --set lr=1e-4")
-    return key.strip().replace("-", "_"), value.strip()
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -173,13 +192,17 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _report(summary: Any, quiet: bool, as_json: bool) -> None:
     """What the run came to, on stdout, and the exit code of an interrupted one."""
     if as_json:
-        result = {**vars(summary), "folder": str(summary.folder)}
+        result = {**dataclasses.asdict(summary), "folder": str(summary.folder)}
         click.echo(json.dumps(result))
     elif not quiet:
         click.echo(
             f"{summary.folder}: step {summary.step} of {summary.steps}; "
             f"best checkpoint: step {summary.best_step} (distance {summary.best_quality:.4g})"
         )
+    if summary.profile is not None and not as_json:
+        from minigan.kernels.clock import table
+
+        click.echo(table(summary.profile.seconds, summary.profile.steps))
     if summary.signal is not None:
         click.echo(
             f"interrupted at step {summary.step} and saved; go on with: "

@@ -34,7 +34,9 @@ from minigan.functional.arithmetic import (
     var,
     where,
 )
+from minigan.functional.convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from minigan.functional.dropout import dropout
+from minigan.functional.image_normalization import instance_norm, pixel_norm
 from minigan.functional.linear import embedding, linear, matmul
 from minigan.functional.losses import (
     binary_cross_entropy,
@@ -43,6 +45,8 @@ from minigan.functional.losses import (
     mse_loss,
 )
 from minigan.functional.normalization import batch_norm
+from minigan.functional.pooling import avg_pool2d, max_pool2d
+from minigan.functional.resampling import interpolate, reflection_pad2d
 from minigan.functional.shaping import (
     cat,
     flatten,
@@ -60,10 +64,12 @@ from minigan.functional.shaping import (
 _operators.install()
 
 __all__ = [
-    "abs", "amax", "amin", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "broadcast_to", "cat", "clip", "dropout", "embedding", "exp", "flatten", "getitem", "l1_loss",
-    "leaky_relu", "linear", "log", "log_softmax", "matmul", "maximum", "maxout", "mean",
-    "minimum", "mse_loss", "pad", "permute", "pow", "relu", "reshape", "sigmoid",
-    "softmax", "softplus", "sqrt", "squeeze", "stack", "std", "sum", "sum_to", "tanh",
-    "transpose", "unflatten", "unsqueeze", "var", "where",
+    "abs", "amax", "amin", "avg_pool2d", "batch_norm", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "broadcast_to", "cat", "clip", "conv2d",
+    "conv2d_weight_grad", "conv_transpose2d", "dropout", "embedding", "exp", "flatten", "getitem",
+    "instance_norm", "interpolate", "l1_loss", "leaky_relu", "linear", "log", "log_softmax",
+    "matmul", "max_pool2d", "maximum", "maxout", "mean", "minimum", "mse_loss", "pad", "permute",
+    "pixel_norm", "pow", "reflection_pad2d", "relu", "reshape", "sigmoid", "softmax", "softplus",
+    "sqrt", "squeeze", "stack", "std", "sum", "sum_to", "tanh", "transpose", "unflatten",
+    "unsqueeze", "var", "where",
 ]  # fmt: skip

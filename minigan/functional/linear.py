@@ -9,9 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from minigan import kernels
 from minigan.autograd import Function, Tensor
-from minigan.functional.arithmetic import as_tensor, sum, sum_to
+from minigan.backends import array_module
+from minigan.functional.activations import LeakyReLUGrad, leaky_relu
+from minigan.functional.arithmetic import as_tensor, broadcast_to, sum_to
 from minigan.functional.shaping import getitem, reshape, transpose, unsqueeze
+from minigan.kernels.clock import timed
+
+
+@timed("GEMM")
+def product(a: Any, b: Any, out: Any = None) -> Any:
+    """a @ b, into ``out`` if given."""
+    return array_module(a).matmul(a, b, out=out)
 
 
 class Matmul(Function):
@@ -19,7 +29,7 @@ class Matmul(Function):
 
     def forward(self, x0, x1):
         self.save_inputs(0, 1)
-        return x0 @ x1
+        return product(x0, x1)
 
     def backward(self, gy):
         x0, x1 = self.saved_inputs()
@@ -53,23 +63,31 @@ def matmul(x0: Tensor, x1: Tensor) -> Tensor:
 
 
 class Linear(Function):
-    """y = x W^T + b.  x: (N, in), W: (out, in), b: (out,) -> y: (N, out)
+    """y = leaky_relu(x W^T + b, slope).  x: (N, in), W: (out, in), b: (out,) -> y: (N, out)
 
-    gx = gy W,  gW = gy^T x,  gb = sum of gy over the batch.
+    gx = gz W,  gW = gz^T x,  gb = sum of gz over the batch;  gz = gy where y > 0, else slope gy.
+
+    The activation that mostly follows is computed in one pass with the bias; slope 1 is none.
     """
+
+    def __init__(self, slope: float = 1.0):
+        self.slope = slope
 
     def forward(self, x, W, b=None):
         self.save_inputs(0, 1)
-        y = x @ W.T
+        y = product(x, W.T)
         if b is not None:
-            y += b
+            kernels.add_bias_leaky_relu(y, b, self.slope)
+        if self.slope != 1:
+            self.save_output()
         return y
 
     def backward(self, gy):
         x, W = self.saved_inputs()
-        gx = Matmul()(gy, W) if self.needs[0] else None
-        gW = LinearWeightGrad()(gy, x) if self.needs[1] else None
-        gb = sum(gy, 0) if len(self.needs) == 3 and self.needs[2] else None
+        gz = gy if self.slope == 1 else LeakyReLUGrad(self.slope)(gy, self.saved_output())
+        gx = Matmul()(gz, W) if self.needs[0] else None
+        gW = LinearWeightGrad()(gz, x) if self.needs[1] else None
+        gb = BiasGrad()(gz) if len(self.needs) == 3 and self.needs[2] else None
         return gx, gW, gb
 
 
@@ -78,7 +96,14 @@ class LinearWeightGrad(Function):
 
     def forward(self, gy, x):
         self.save_inputs(0, 1)
-        return gy.T @ x
+        if gy.shape[1] >= x.shape[1]:
+            return product(gy.T, x)
+        # The longer side comes first in memory, as in nn.Linear's weight: OpenBLAS gives each
+        # thread rows of its own if there are more rows than columns, otherwise its threads share
+        # blocks and wait for each other.
+        gW = array_module(x).empty((gy.shape[1], x.shape[1]), x.dtype, order="F")
+        product(x.T, gy, out=gW.T)
+        return gW
 
     def backward(self, g):
         gy, x = self.saved_inputs()
@@ -87,8 +112,23 @@ class LinearWeightGrad(Function):
         return ggy, gx
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+class BiasGrad(Function):
+    """gb = sum of gy over the batch.  gy: (N, out) -> (out,)"""
+
+    def forward(self, gy):
+        self.gy_shape = gy.shape
+        return kernels.channel_sums(gy)
+
+    def backward(self, g):
+        return broadcast_to(g, self.gy_shape)
+
+
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, negative_slope: float = 1.0
+) -> Tensor:
     """x W^T + b.  x: (..., in), weight: (out, in), bias: (out,) -> (..., out).
+
+    With a ``negative_slope`` other than 1, leaky_relu follows in the same pass (0: relu).
 
     >>> x = Tensor(np.array([[1.0, 2.0]], np.float32))
     >>> linear(x, Tensor(np.array([[3.0, 4.0]], np.float32)))
@@ -103,8 +143,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise ValueError(f"linear: weight {weight.shape} does not go with bias {bias.shape}")
     if x.ndim != 2:
         rows = reshape(x, (-1, x.shape[-1]))
-        return reshape(linear(rows, weight, bias), (*x.shape[:-1], weight.shape[0]))
-    return Linear()(x, weight) if bias is None else Linear()(x, weight, bias)
+        y = linear(rows, weight, bias, negative_slope=negative_slope)
+        return reshape(y, (*x.shape[:-1], weight.shape[0]))
+    if bias is not None and negative_slope >= 0:  # then y > 0 exactly where leaky_relu's input is
+        return Linear(negative_slope)(x, weight, bias)
+    y = Linear()(x, weight) if bias is None else Linear()(x, weight, bias)
+    return y if negative_slope == 1 else leaky_relu(y, negative_slope)
 
 
 def embedding(indices: Any, weight: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The kernels with Numba: what runs on NumPy arrays.
 
 Each is the loop of reference.py, ordered so that the innermost loop runs over neighbours in
-memory and becomes vector instructions.  They run in the calling thread: alternating OpenBLAS's
-threads with Numba's costs more than the parallel loops would save.
+memory and becomes vector instructions.  Large arrays are shared among the threads of
+``parallel``; small ones stay in the calling thread, which is faster.
 
 Sums are kept in float64, so that a float32 mean over many rows loses nothing.
 """
@@ -14,14 +14,29 @@ import math
 import numpy as np
 from numba import njit
 
+from minigan.kernels import parallel
+from minigan.kernels.pooling import max_pool, max_pool_put, max_pool_take  # noqa: F401
+from minigan.kernels.resampling import resample  # noqa: F401
+
 # error_model="numpy": division by zero gives inf instead of a check in every iteration;
 # nogil: other Python threads may run meanwhile.  Compiled code is cached on disk.
 _jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
+LARGE = 2**18  # fewer values take less time than handing half of them to another thread
+
+
+def _share(x, task):
+    """[task(stretch)] for stretches of x's first axis, one for each thread if x is large."""
+    if x.size <= LARGE:
+        return [task(slice(None))]
+    return parallel.run(task, parallel.parts(len(x), parallel.get_num_threads()))
+
+
 def leaky_relu(x, slope):
     y = np.empty_like(x)  # compact, its axes in x's order
-    _leaky_relu(_flat(x, y), x.dtype.type(slope), y.ravel(order="K"))
+    flat_x, flat_y, slope = _flat(x, y), y.ravel(order="K"), x.dtype.type(slope)
+    _share(flat_x, lambda part: _leaky_relu(flat_x[part], slope, flat_y[part]))
     return y
 
 
@@ -40,8 +55,9 @@ def _leaky_relu(x, slope, y):
 
 
 def leaky_relu_grad(gy, x, slope):
-    gx = np.empty_like(x)
-    _leaky_relu_grad(_flat(gy, gx), _flat(x, gx), x.dtype.type(slope), gx.ravel(order="K"))
+    gx, slope = np.empty_like(x), x.dtype.type(slope)
+    flat_gy, flat_x, flat_gx = _flat(gy, gx), _flat(x, gx), gx.ravel(order="K")
+    _share(flat_x, lambda part: _leaky_relu_grad(flat_gy[part], flat_x[part], slope, flat_gx[part]))
     return gx
 
 
@@ -91,80 +107,146 @@ def _bce_with_logits_grad(gl, x, t, gx):
         gx[i] = gl[i] * (sigmoid - (t[0] if t.size == 1 else t[i]))
 
 
-def batch_stats(x):
-    mean, var = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
-    _batch_stats(np.ascontiguousarray(x), mean, var)
-    return mean, var
+# Channels -------------------------------------------------------------------------------------
+#
+# (N, C, ...) as M rows of C channels.  Each thread takes a stretch of the rows, with sums of its
+# own that are added in the order of the rows: the same bits for the same number of threads.
 
 
-@_jit
-def _batch_stats(x, mean, var):
-    N, C = x.shape
-    total, squares = np.zeros(C), np.zeros(C)
-    for n in range(N):
-        for c in range(C):
-            total[c] += x[n, c]
-    for c in range(C):
-        total[c] /= N
-        mean[c] = total[c]
-    for n in range(N):
-        for c in range(C):
-            deviation = x[n, c] - total[c]
-            squares[c] += deviation * deviation
-    for c in range(C):
-        var[c] = squares[c] / N
+def _rows(x):
+    """(N, C, ...) -> (M, C): a view if the channels come last in memory, otherwise a copy."""
+    if x.ndim == 2:
+        return np.ascontiguousarray(x)
+    return np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1)).reshape(-1, x.shape[1])
 
 
-def batch_norm(x, mean, inv_std, gamma, beta):
-    y = np.empty(x.shape, x.dtype)
-    _batch_norm(np.ascontiguousarray(x), mean, inv_std * gamma, beta, y)
+def _from_rows(rows, x):
+    """(M, C) -> the shape and the memory order of x."""
+    if x.ndim == 2:
+        return rows
+    N, C, *rest = x.shape
+    y = rows.reshape(N, *rest, C).transpose(0, -1, *range(1, x.ndim - 1))
+    if y.strides == x.strides:
+        return y
+    y, original = np.empty_like(x), y
+    y[...] = original
     return y
 
 
+def add_bias_leaky_relu(x, bias, slope):
+    rows, slope = _rows(x), x.dtype.type(slope)
+    _share(rows, lambda part: _add_bias_leaky_relu(rows[part], bias, slope))
+    if not np.may_share_memory(rows, x):
+        x[...] = _from_rows(rows, x)
+
+
 @_jit
-def _batch_norm(x, mean, scale, beta, y):
-    N, C = x.shape
-    for n in range(N):
+def _add_bias_leaky_relu(x, bias, slope):
+    M, C = x.shape
+    for m in range(M):
         for c in range(C):
-            y[n, c] = (x[n, c] - mean[c]) * scale[c] + beta[c]
+            z = x[m, c] + bias[c]
+            x[m, c] = z if z > 0 else slope * z
 
 
-def batch_norm_sums(gy, x, mean, inv_std):
-    sums = np.empty((2, x.shape[1]), x.dtype)
-    _batch_norm_sums(np.ascontiguousarray(gy), np.ascontiguousarray(x), mean, inv_std, sums)
+def channel_sums(x):
+    rows = _rows(x)
+    return sum(_share(rows, lambda part: _channel_sums(rows[part]))).astype(x.dtype)
+
+
+@_jit
+def _channel_sums(x):
+    M, C = x.shape
+    total = np.zeros(C)
+    for m in range(M):
+        for c in range(C):
+            total[c] += x[m, c]
+    return total
+
+
+def batch_stats(x):
+    rows = _rows(x)
+    shift = rows[0].astype(np.float64)
+    sums = sum(_share(rows, lambda part: _shifted_sums(rows[part], shift)))
+    deviation, square = sums / len(rows)  # means of x - shift and of its square
+    return (shift + deviation).astype(x.dtype), (square - deviation**2).astype(x.dtype)
+
+
+@_jit
+def _shifted_sums(x, shift):
+    """Sums of x - shift and of its square: with one of the values as shift, the variance is not
+    the difference of two large numbers even if the mean is large."""
+    M, C = x.shape
+    sums = np.zeros((2, C))
+    for m in range(M):
+        for c in range(C):
+            deviation = x[m, c] - shift[c]
+            sums[0, c] += deviation
+            sums[1, c] += deviation * deviation
     return sums
 
 
-@_jit
-def _batch_norm_sums(gy, x, mean, inv_std, sums):
-    N, C = x.shape
-    total, weighted = np.zeros(C), np.zeros(C)
-    for n in range(N):
-        for c in range(C):
-            total[c] += gy[n, c]
-            weighted[c] += gy[n, c] * ((x[n, c] - mean[c]) * inv_std[c])
-    for c in range(C):
-        sums[0, c] = total[c]
-        sums[1, c] = weighted[c]
-
-
-def batch_norm_grad(gy, x, mean, inv_std, gamma, sums):
-    gx = np.empty(x.shape, x.dtype)
-    mean_gy, mean_gy_x_hat = sums / x.dtype.type(max(len(x), 1))
-    _batch_norm_grad(
-        np.ascontiguousarray(gy), np.ascontiguousarray(x), mean, inv_std, gamma * inv_std,
-        mean_gy, mean_gy_x_hat, gx,
-    )  # fmt: skip
-    return gx
+def batch_norm(x, mean, inv_std, gamma, beta, slope):
+    rows, scale, slope = _rows(x), inv_std * gamma, x.dtype.type(slope)
+    y = np.empty(rows.shape, x.dtype)
+    _share(rows, lambda part: _batch_norm(rows[part], mean, scale, beta, slope, y[part]))
+    return _from_rows(y, x)
 
 
 @_jit
-def _batch_norm_grad(gy, x, mean, inv_std, scale, mean_gy, mean_gy_x_hat, gx):
-    N, C = x.shape
-    for n in range(N):
+def _batch_norm(x, mean, scale, beta, slope, y):
+    M, C = x.shape
+    for m in range(M):
         for c in range(C):
-            x_hat = (x[n, c] - mean[c]) * inv_std[c]
-            gx[n, c] = scale[c] * (gy[n, c] - mean_gy[c] - x_hat * mean_gy_x_hat[c])
+            z = (x[m, c] - mean[c]) * scale[c] + beta[c]
+            y[m, c] = z if z > 0 else slope * z
+
+
+def batch_norm_sums(gy, x, mean, inv_std, gamma, beta, slope):
+    gy, rows, scale, slope = _rows(gy), _rows(x), inv_std * gamma, x.dtype.type(slope)
+    sums = sum(
+        _share(rows, lambda part: _batch_norm_sums(gy[part], rows[part], mean, scale, beta, slope))
+    )
+    sums[1] *= inv_std
+    return sums.astype(x.dtype)
+
+
+@_jit
+def _batch_norm_sums(gy, x, mean, scale, beta, slope):
+    """Sums of gz and of gz (x - mean)."""
+    M, C = x.shape
+    sums = np.zeros((2, C))
+    for m in range(M):
+        for c in range(C):
+            deviation = x[m, c] - mean[c]
+            gz = gy[m, c] if deviation * scale[c] + beta[c] > 0 else slope * gy[m, c]
+            sums[0, c] += gz
+            sums[1, c] += gz * deviation
+    return sums
+
+
+def batch_norm_grad(gy, x, mean, inv_std, gamma, beta, slope, sums):
+    gy, rows, scale, slope = _rows(gy), _rows(x), inv_std * gamma, x.dtype.type(slope)
+    mean_gz, mean_gz_x_hat = sums / x.dtype.type(max(len(rows), 1))
+    slant = inv_std * mean_gz_x_hat  # times x - mean it is xhat times the mean of gz xhat
+    gx = np.empty(rows.shape, x.dtype)
+    _share(
+        rows,
+        lambda part: _batch_norm_grad(
+            gy[part], rows[part], mean, scale, beta, slope, mean_gz, slant, gx[part]
+        ),
+    )
+    return _from_rows(gx, x)
+
+
+@_jit
+def _batch_norm_grad(gy, x, mean, scale, beta, slope, mean_gz, slant, gx):
+    M, C = x.shape
+    for m in range(M):
+        for c in range(C):
+            deviation = x[m, c] - mean[c]
+            gz = gy[m, c] if deviation * scale[c] + beta[c] > 0 else slope * gy[m, c]
+            gx[m, c] = scale[c] * (gz - mean_gz[c] - slant[c] * deviation)
 
 
 def adam(p, g, m, v, lr, beta1, beta2, eps, weight_decay, t):

@@ -6,6 +6,7 @@ NumPy arrays in, NumPy arrays out; see ``minigan.kernels`` for the shapes.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,49 +47,56 @@ def bce_with_logits_grad(gl, x, t):
     return gx
 
 
+def add_bias_leaky_relu(x, bias, slope):
+    for i in np.ndindex(x.shape):
+        z = x[i] + bias[i[1]]
+        x[i] = z if z > 0 else slope * z
+
+
+def channel_sums(x):
+    sums = np.zeros(x.shape[1])
+    for i in np.ndindex(x.shape):
+        sums[i[1]] += x[i]
+    return sums.astype(x.dtype)
+
+
 def batch_stats(x):
-    N, C = x.shape
-    mean, var = np.zeros(C, x.dtype), np.zeros(C, x.dtype)
-    for c in range(C):
-        total = 0.0
-        for n in range(N):
-            total += float(x[n, c])
-        mean[c] = total / N
-        squares = 0.0
-        for n in range(N):
-            squares += (float(x[n, c]) - total / N) ** 2
-        var[c] = squares / N
-    return mean, var
+    M = x[:, 0].size
+    mean, var = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for i in np.ndindex(x.shape):
+        mean[i[1]] += x[i] / M
+    for i in np.ndindex(x.shape):
+        var[i[1]] += (x[i] - mean[i[1]]) ** 2 / M
+    return mean.astype(x.dtype), var.astype(x.dtype)
 
 
-def batch_norm(x, mean, inv_std, gamma, beta):
-    N, C = x.shape
+def batch_norm(x, mean, inv_std, gamma, beta, slope):
     y = np.empty_like(x)
-    for n in range(N):
-        for c in range(C):
-            y[n, c] = (x[n, c] - mean[c]) * inv_std[c] * gamma[c] + beta[c]
+    for i in np.ndindex(x.shape):
+        c = i[1]
+        z = (x[i] - mean[c]) * inv_std[c] * gamma[c] + beta[c]
+        y[i] = z if z > 0 else slope * z
     return y
 
 
-def batch_norm_sums(gy, x, mean, inv_std):
-    N, C = x.shape
-    sums = np.zeros((2, C), x.dtype)
-    for c in range(C):
-        total, weighted = 0.0, 0.0
-        for n in range(N):
-            total += float(gy[n, c])
-            weighted += float(gy[n, c]) * float((x[n, c] - mean[c]) * inv_std[c])
-        sums[0, c], sums[1, c] = total, weighted
-    return sums
+def batch_norm_sums(gy, x, mean, inv_std, gamma, beta, slope):
+    sums = np.zeros((2, x.shape[1]))
+    for i in np.ndindex(x.shape):
+        c = i[1]
+        x_hat = (x[i] - mean[c]) * inv_std[c]
+        gz = gy[i] if x_hat * gamma[c] + beta[c] > 0 else slope * gy[i]
+        sums[0, c] += gz
+        sums[1, c] += gz * x_hat
+    return sums.astype(x.dtype)
 
 
-def batch_norm_grad(gy, x, mean, inv_std, gamma, sums):
-    N, C = x.shape
-    gx = np.empty_like(x)
-    for n in range(N):
-        for c in range(C):
-            x_hat = (x[n, c] - mean[c]) * inv_std[c]
-            gx[n, c] = gamma[c] * inv_std[c] * (gy[n, c] - sums[0, c] / N - x_hat * sums[1, c] / N)
+def batch_norm_grad(gy, x, mean, inv_std, gamma, beta, slope, sums):
+    gx, M = np.empty_like(x), x[:, 0].size
+    for i in np.ndindex(x.shape):
+        c = i[1]
+        x_hat = (x[i] - mean[c]) * inv_std[c]
+        gz = gy[i] if x_hat * gamma[c] + beta[c] > 0 else slope * gy[i]
+        gx[i] = gamma[c] * inv_std[c] * (gz - sums[0, c] / M - x_hat * sums[1, c] / M)
     return gx
 
 
@@ -100,3 +108,115 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, weight_decay, t):
         m_hat = m[i] / (1 - beta1**t)
         v_hat = v[i] / (1 - beta2**t)
         p[i] -= lr * m_hat / (math.sqrt(v_hat) + eps)
+
+
+# Pooling and resampling ---------------------------------------------------------------------
+
+
+def max_pool(x, kernel, geometry):
+    N, C, H, W = x.shape
+    P, Q = geometry.output_size((H, W), kernel)
+    y, choice = np.empty((N, C, P, Q), x.dtype), np.full((N, C, P, Q), -1, np.int32)
+    for n, c, p, q in np.ndindex(y.shape):
+        for number, i, j in _window(p, q, kernel, geometry, (H, W)):
+            v, largest = x[n, c, i, j], y[n, c, p, q]
+            if choice[n, c, p, q] < 0 or v > largest or v != v:  # NaN stays NaN
+                y[n, c, p, q], choice[n, c, p, q] = v, number
+    return y, choice
+
+
+def max_pool_take(x, choice, kernel, geometry):
+    y = np.empty(choice.shape, x.dtype)
+    for n, c, p, q in np.ndindex(y.shape):
+        for number, i, j in _window(p, q, kernel, geometry, x.shape[2:]):
+            if number == choice[n, c, p, q]:
+                y[n, c, p, q] = x[n, c, i, j]
+    return y
+
+
+def max_pool_put(gy, choice, size, kernel, geometry):
+    gx = np.zeros((*gy.shape[:2], *size), gy.dtype)
+    for n, c, p, q in np.ndindex(gy.shape):
+        for number, i, j in _window(p, q, kernel, geometry, size):
+            if number == choice[n, c, p, q]:
+                gx[n, c, i, j] += gy[n, c, p, q]
+    return gx
+
+
+def _window(p, q, kernel, geometry, size):
+    """(number, i, j) of the input positions that output position (p, q) sees, without padding."""
+    for number, (k, l) in enumerate(np.ndindex(*kernel)):
+        i = geometry.stride[0] * p + k - geometry.padding[0]
+        j = geometry.stride[1] * q + l - geometry.padding[1]
+        if 0 <= i < size[0] and 0 <= j < size[1]:
+            yield number, i, j
+
+
+def resample(x, A, B):
+    N, C, H, W = x.shape
+    y = np.zeros((N, C, len(A), len(B)), x.dtype)
+    for n, c, p, q in np.ndindex(y.shape):
+        for i, j in np.ndindex(H, W):
+            y[n, c, p, q] += A[p, i] * x[n, c, i, j] * B[q, j]
+    return y
+
+
+# Convolution --------------------------------------------------------------------------------
+
+
+def convolve(x, w, geometry):
+    size = geometry.output_size(x.shape[2:], w.shape[2:])
+    y = np.zeros((len(x), len(w), *size))
+    for at_x, at_w, at_y in _places(x.shape, w.shape, size, geometry):
+        y[at_y] += float(x[at_x]) * float(w[at_w])
+    return y.astype(x.dtype)
+
+
+def convolve_input_gradient(gy, w, size, geometry):
+    gx = np.zeros((len(gy), w.shape[1] * geometry.groups, *size))
+    for at_x, at_w, at_y in _places(gx.shape, w.shape, gy.shape[2:], geometry):
+        gx[at_x] += float(gy[at_y]) * float(w[at_w])
+    return gx.astype(gy.dtype)
+
+
+def convolve_weight_gradient(x, gy, kernel, geometry):
+    gw = np.zeros((gy.shape[1], x.shape[1] // geometry.groups, *kernel))
+    for at_x, at_w, at_y in _places(x.shape, gw.shape, gy.shape[2:], geometry):
+        gw[at_w] += float(x[at_x]) * float(gy[at_y])
+    return gw.astype(x.dtype)
+
+
+def _places(x_shape, w_shape, size, geometry):
+    """Where x (N, C, H, W), w (O, C/groups, kh, kw) and y (N, O, P, Q) meet: all triples."""
+    (N, _, H, W), (O, C, kh, kw), (P, Q) = x_shape, w_shape, size
+    for n, o, p, q, c, k, l in np.ndindex(N, O, P, Q, C, kh, kw):
+        i = geometry.stride[0] * p + geometry.dilation[0] * k - geometry.padding[0]
+        j = geometry.stride[1] * q + geometry.dilation[1] * l - geometry.padding[1]
+        if 0 <= i < H and 0 <= j < W:
+            group = o // (O // geometry.groups)
+            yield (n, group * C + c, i, j), (o, c, k, l), (n, o, p, q)
+
+
+def im2col(x, kernel, geometry):
+    (N, C, _, _), (P, Q) = x.shape, geometry.output_size(x.shape[2:], kernel)
+    columns = np.zeros((N * P * Q, math.prod(kernel) * C), x.dtype)
+    for at_x, at_columns in _copies(x.shape, kernel, geometry):
+        columns[at_columns] = x[at_x]
+    return columns
+
+
+def col2im(columns, shape, kernel, geometry):
+    x = np.zeros(shape)
+    for at_x, at_columns in _copies(shape, kernel, geometry):
+        x[at_x] += float(columns[at_columns])
+    return x.astype(columns.dtype)
+
+
+def _copies(x_shape, kernel, geometry):
+    """(place in x, place in its columns), for every copy that im2col makes."""
+    C, (kh, kw), (P, Q) = x_shape[1], kernel, geometry.output_size(x_shape[2:], kernel)
+    # A convolution to one output channel visits each value that im2col copies, once.
+    one_output, one_group = (1, C, kh, kw), replace(geometry, groups=1)
+    for at_x, at_w, at_y in _places(x_shape, one_output, (P, Q), one_group):
+        (_, c, k, l), (n, _, p, q) = at_w, at_y
+        yield at_x, ((n * P + p) * Q + q, (k * kw + l) * C + c)

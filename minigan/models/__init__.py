@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from minigan.errors import MiniganError
+from minigan.models.dcgan import dcgan
 from minigan.models.gan import gan, gan_paper, gan_relu
 from minigan.nn import Module
 
-MODELS = ("gan", "gan-relu", "gan-paper")
+MODELS = ("gan", "gan-relu", "gan-paper", "dcgan")
 
 
 def build(
@@ -17,6 +18,8 @@ def build(
     latent_dim: int,
     *,
     data_mean: np.ndarray | None = None,
+    widths: tuple[int, ...] = (),
+    algorithm: str = "auto",
 ) -> tuple[Module, Module]:
     """The generator and the discriminator of that name.
 
@@ -24,8 +27,9 @@ def build(
         image_shape: (C, H, W), or (n,) for points.
         latent_dim: length of z.
         data_mean: the training images' mean in [0, 1]; ``gan-paper`` starts G's output from it.
+        widths, algorithm: of the convolutions of ``dcgan``; the others have none.
 
-    Raises MiniganError if there is no such model.
+    Raises MiniganError if there is no such model, or the images do not fit it.
     """
     if model not in MODELS:
         raise MiniganError(f"no model {model!r}: expected one of {', '.join(MODELS)}")
@@ -35,4 +39,6 @@ def build(
         return gan(image_shape, latent_dim)
     if model == "gan-relu":
         return gan_relu(image_shape, latent_dim)
+    if model == "dcgan":
+        return dcgan(image_shape, latent_dim, widths, algorithm=algorithm)
     return gan_paper(image_shape, latent_dim, data_mean)

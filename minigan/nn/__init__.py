@@ -2,8 +2,11 @@
 
 from minigan.nn import init
 from minigan.nn.containers import ModuleList, Sequential
+from minigan.nn.convolution import Conv2d, ConvTranspose2d
+from minigan.nn.image_normalization import InstanceNorm2d, PixelNorm
 from minigan.nn.layers import (
     BatchNorm1d,
+    BatchNorm2d,
     Dropout,
     Embedding,
     Flatten,
@@ -19,9 +22,13 @@ from minigan.nn.layers import (
 )
 from minigan.nn.losses import BCELoss, BCEWithLogitsLoss, L1Loss, MSELoss
 from minigan.nn.module import Module, Parameter
+from minigan.nn.pooling import AvgPool2d, MaxPool2d
+from minigan.nn.resampling import ReflectionPad2d, Upsample
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "Dropout", "Embedding", "Flatten", "Identity",
-    "L1Loss", "LeakyReLU", "Linear", "MSELoss", "Maxout", "Module", "ModuleList", "Parameter",
-    "ReLU", "Sequential", "Sigmoid", "Softplus", "Tanh", "Unflatten", "init",
+    "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "Conv2d",
+    "ConvTranspose2d", "Dropout", "Embedding", "Flatten", "Identity", "InstanceNorm2d", "L1Loss",
+    "LeakyReLU", "Linear", "MSELoss", "MaxPool2d", "Maxout", "Module", "ModuleList", "Parameter",
+    "PixelNorm", "ReLU", "ReflectionPad2d", "Sequential", "Sigmoid", "Softplus", "Tanh",
+    "Unflatten", "Upsample", "init",
 ]  # fmt: skip

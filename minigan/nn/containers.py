@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from minigan.autograd import Tensor
+from minigan.nn.layers import BatchNorm1d, BatchNorm2d, LeakyReLU, Linear, ReLU
 from minigan.nn.module import Module
 
 
@@ -73,6 +74,24 @@ class Sequential(ModuleList):
         return cls(*modules)
 
     def forward(self, x: Tensor) -> Tensor:
-        for module in self:
-            x = module(x)
+        # A layer computes a (leaky) ReLU behind it in the same pass over its output: the passes
+        # cost more than the arithmetic.
+        modules = [*self, None]
+        for i, module in enumerate(modules[:-1]):
+            if i > 0 and _joins(modules[i - 1], module):
+                continue
+            if _joins(module, modules[i + 1]):
+                x = module(x, negative_slope=getattr(modules[i + 1], "negative_slope", 0.0))
+            else:
+                x = module(x)
         return x
+
+
+def _joins(layer: Module, activation: Module | None) -> bool:
+    """Whether the layer computes the activation too; not where ``forward`` is another one, of a
+    subclass or, as in summary(), of the instance."""
+    return (
+        type(activation) in (LeakyReLU, ReLU)
+        and type(layer) in (BatchNorm1d, BatchNorm2d, Linear)
+        and "forward" not in vars(activation)
+    )

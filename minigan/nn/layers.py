@@ -40,7 +40,11 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         _positive(self, in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(zeros(out_features, in_features))
+        # In memory the longer side comes first, as in its gradient (see F's LinearWeightGrad).
+        if in_features > out_features:
+            self.weight = Parameter(zeros(in_features, out_features).T)
+        else:
+            self.weight = Parameter(zeros(out_features, in_features))
         # PyTorch's choice: He's gain for slope sqrt(5) is sqrt(1/3), so the bound is 1/sqrt(in).
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         self.bias = None
@@ -49,8 +53,8 @@ class Linear(Module):
             self.bias = Parameter(zeros(out_features))
             init.uniform_(self.bias, -k, k)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+    def forward(self, x: Tensor, negative_slope: float = 1.0) -> Tensor:
+        return F.linear(x, self.weight, self.bias, negative_slope=negative_slope)
 
     def extra_repr(self) -> str:
         return (
@@ -128,6 +132,8 @@ class BatchNorm1d(Module):
     TypeError: BatchNorm1d(128, 0.8): eps must be named, eps=0.8 ... or was momentum=0.8 meant?
     """
 
+    _dimensions: tuple[int, ...] = (2, 3)
+
     def __init__(
         self, num_features: int, *unnamed: float, eps: float = 1e-5, momentum: float = 0.1
     ):
@@ -150,10 +156,15 @@ class BatchNorm1d(Module):
         self.register_buffer("running_var", ones(num_features))
         self.register_buffer("num_batches_tracked", Tensor(backends.xp().zeros((), np.int64)))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, negative_slope: float = 1.0) -> Tensor:
+        if x.ndim not in self._dimensions:
+            expected = " or ".join(map(str, self._dimensions))
+            raise ValueError(
+                f"{type(self).__name__} takes {expected} dimensions, got x of shape {x.shape}"
+            )
         y = F.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training, self.momentum, self.eps,
+            self.training, self.momentum, self.eps, negative_slope=negative_slope,
         )  # fmt: skip
         if self.training:
             self.num_batches_tracked.changed_in_place().array += 1
@@ -161,6 +172,17 @@ class BatchNorm1d(Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+
+
+class BatchNorm2d(BatchNorm1d):
+    """Batch normalisation of images: one mean and variance for each channel, over the batch and
+    all pixels.  (N, C, H, W) -> (N, C, H, W); all else as in ``BatchNorm1d``.
+
+    >>> BatchNorm2d(3)(zeros(2, 3, 4, 4)).shape
+    (2, 3, 4, 4)
+    """
+
+    _dimensions = (4,)
 
 
 # Without weights ----------------------------------------------------------------------------

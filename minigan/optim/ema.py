@@ -11,7 +11,15 @@ import numpy as np
 from minigan.autograd import Tensor, no_grad
 from minigan.backends import array_module, to_numpy
 from minigan.nn import Module
-from minigan.optim.optimizer import check_setting, checked_state, flatten, sizes
+from minigan.optim.optimizer import (
+    check_setting,
+    checked_state,
+    fill,
+    flatten,
+    sizes,
+    unflattened,
+    views,
+)
 
 
 class EMA:
@@ -46,8 +54,8 @@ class EMA:
         self.buffers = list(network.buffers()) if is_module else []
         if not self.params:
             raise ValueError("an EMA needs at least one parameter: is the network empty?")
-        self.average, slices = flatten(self.params)
-        self._averages = [self.average[s].reshape(p.shape) for s, p in zip(slices, self.params)]
+        self.average = flatten(self.params)
+        self._averages = views(self.average, self.params)
         self._buffer_copies = [b.array.copy() for b in self.buffers]
         self._is_swapped_in = False
 
@@ -83,16 +91,16 @@ class EMA:
     def state_dict(self) -> dict[str, Any]:
         """Copies of the average, the buffers and the decay as NumPy arrays."""
         copies = {f"buffer.{i}": to_numpy(b).copy() for i, b in enumerate(self._buffer_copies)}
-        decay, average = np.array(self.decay), to_numpy(self.average).copy()
+        decay, average = np.array(self.decay), unflattened(self.average, self.params)
         return {"decay": decay, "sizes": sizes(self.params), "average": average, **copies}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restore ``state_dict()``, or raise ValueError if it is of another network."""
         given = checked_state("EMA", state_dict, self.state_dict())
         self.decay = given["decay"].item()
-        own = [self.average, *self._buffer_copies]
-        for array, name in zip(own, ["average", *(n for n in given if n.startswith("buffer."))]):
-            array[...] = array_module(array).asarray(given[name])
+        fill(self.average, self.params, given["average"])
+        for i, copy in enumerate(self._buffer_copies):
+            copy[...] = array_module(copy).asarray(given[f"buffer.{i}"])
 
 
 def _exchange(tensors: list[Tensor], arrays: list[Any]) -> None:

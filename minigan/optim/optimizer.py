@@ -1,8 +1,9 @@
 """What all optimisers share: parameters, gradients and state over one flat array.
 
 An optimiser moves its parameters into one flat array and leaves each ``p.array`` a view of its
-stretch.  State (moments, momentum) is flat in the same order.  So the whole network is one array
-to a checkpoint, an average of weights, or an all-reduce.
+stretch, in the order in which its values lay in memory (channels-last for the weights of a
+convolution).  State (moments, momentum) is flat in the same order.  So the whole network is one
+array to an average of weights or an all-reduce.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from minigan.autograd import Tensor, no_grad
 from minigan.backends import array_module, to_numpy
+from minigan.kernels.clock import timed
 from minigan.nn.module import zero_grad
 
 
@@ -33,8 +35,8 @@ class Optimizer:
     def __init__(self, params: Iterable[Tensor], lr: float):
         self.params = _checked(params)
         self.lr = lr
-        self.flat, self._slices = flatten(self.params)
-        self._views = [self.flat[s].reshape(p.shape) for s, p in zip(self._slices, self.params)]
+        self.flat = flatten(self.params)
+        self._views = views(self.flat, self.params)
         for p, view in zip(self.params, self._views):
             p.array = view
         self.steps = np.zeros(len(self.params), np.int64)  # taken so far, of each parameter
@@ -42,7 +44,7 @@ class Optimizer:
             setattr(self, name, array_module(self.flat).zeros_like(self.flat))
         # What ``_update`` gets for each parameter: its stretch of the flat array and of each state.
         flats = [self.flat, *(getattr(self, name) for name in self._states)]
-        self._stretches = [[flat[s] for flat in flats] for s in self._slices]
+        self._stretches = [[flat[s] for flat in flats] for s in stretches(self.params)]
 
     @property
     def lr(self) -> float:
@@ -58,6 +60,7 @@ class Optimizer:
         """Forget the gradients (the next backward need not add to them), or set them to 0."""
         zero_grad(self.params, set_to_none)
 
+    @timed("optimiser")
     def step(self) -> None:
         """Change every parameter by its ``.grad``; those without a gradient stay as they are.
 
@@ -77,7 +80,8 @@ class Optimizer:
             for i, (p, (values, *state)) in enumerate(zip(self.params, self._stretches)):
                 if p.grad is not None:
                     self.steps[i] += 1
-                    self._update(values, p.grad.array.ravel(), *state, int(self.steps[i]))
+                    g = in_memory_order(p.grad.array, p)
+                    self._update(values, g, *state, int(self.steps[i]))
                     p.changed_in_place()
 
     def _update(self, p: Any, g: Any, *state_and_t: Any) -> None:
@@ -92,7 +96,7 @@ class Optimizer:
         Restored by ``load_state_dict``, training goes on exactly as it would have.
         """
         settings = {name: np.array(getattr(self, name)) for name in self._settings}
-        states = {name: np.array(to_numpy(getattr(self, name))) for name in self._states}
+        states = {name: unflattened(getattr(self, name), self.params) for name in self._states}
         return {**settings, "sizes": sizes(self.params), "steps": self.steps.copy(), **states}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -105,20 +109,60 @@ class Optimizer:
             setattr(self, name, _plain(given[name]))
         self.steps[...] = given["steps"]
         for name in self._states:
-            array = getattr(self, name)
-            array[...] = array_module(array).asarray(given[name])
+            fill(getattr(self, name), self.params, given[name])
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)}" for name in self._settings)
         return f"{type(self).__name__}({len(self.params)} parameters, {settings})"
 
 
-def flatten(tensors: list[Tensor]) -> tuple[Any, list[slice]]:
-    """A copy of all values in one array, and where in it each tensor lies."""
+# One array for many tensors ------------------------------------------------------------------
+
+
+def flatten(tensors: list[Tensor]) -> Any:
+    """A copy of all values in one array, each tensor's in the order in which they lie in memory."""
+    arrays = [in_memory_order(t.array, t) for t in tensors]
+    return array_module(arrays[0]).concatenate(arrays)
+
+
+def stretches(tensors: list[Tensor]) -> list[slice]:
+    """Where in the flat array each tensor lies."""
     ends = np.cumsum([t.numel() for t in tensors]).tolist()
-    slices = [slice(end - t.numel(), end) for t, end in zip(tensors, ends)]
-    arrays = [t.array.ravel() for t in tensors]
-    return array_module(arrays[0]).concatenate(arrays), slices
+    return [slice(end - t.numel(), end) for t, end in zip(tensors, ends)]
+
+
+def views(flat: Any, tensors: list[Tensor]) -> list[Any]:
+    """The stretches of a flat array with the shape and the memory order of each tensor."""
+    return [_unravelled(flat[s], t) for s, t in zip(stretches(tensors), tensors)]
+
+
+def in_memory_order(array: Any, tensor: Tensor) -> Any:
+    """The values of an array of the tensor's shape, in the order of the *tensor's* memory."""
+    return array.transpose(_axes(tensor)).ravel()
+
+
+def _unravelled(stretch: Any, tensor: Tensor) -> Any:
+    """The opposite of ``in_memory_order``, without a copy."""
+    axes = _axes(tensor)
+    return stretch.reshape([tensor.shape[i] for i in axes]).transpose(np.argsort(axes))
+
+
+def _axes(tensor: Tensor) -> list[int]:
+    """The axes from the slowest in memory to the fastest."""
+    strides = tensor.array.strides
+    return sorted(range(len(strides)), key=lambda i: -strides[i])
+
+
+def unflattened(flat: Any, tensors: list[Tensor]) -> np.ndarray:
+    """A copy of a flat array with each tensor's values in the order of its indices, which is what
+    is saved: it fits the same network whatever its memory order."""
+    return np.concatenate([to_numpy(view).ravel() for view in views(flat, tensors)])
+
+
+def fill(flat: Any, tensors: list[Tensor], values: np.ndarray) -> None:
+    """The opposite of ``unflattened``, in place."""
+    for s, view in zip(stretches(tensors), views(flat, tensors)):
+        view[...] = array_module(flat).asarray(values[s]).reshape(view.shape)
 
 
 def sizes(tensors: list[Tensor]) -> np.ndarray:

@@ -1,10 +1,11 @@
 """A run is a folder that explains itself.
 
-    config.json               all that is needed to repeat it: recipe, seed, data, versions, backend
+    config.json               all that is needed to repeat it: recipe, seed, data, versions, ...
     log.jsonl                 one object a logged step: losses, D(x), D(G(z)), gradient norms, speed
     samples/step-000100.png   what G makes of the same noise at every stage
     checkpoints/step-000100.npz
     curves.png, training.gif  drawn from the log and the samples
+    profile.png               where the steps' time went, if that was asked for
 
 This module knows the folder; what is computed, and when, is the trainer's business.
 """
@@ -38,6 +39,7 @@ MAX_BYTES = 2**20  # of config.json: a longer file is not one
 MAX_STEPS = 10**9  # six digits in file names are the usual case, not the limit
 MAX_SIZE = 10**6  # of a batch, of z; more is not believed
 MAX_PIXELS = 10**8
+MAX_THREADS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Config:
     seed: int = 0
     data_dir: str | None = None
     backend: str = "numpy"
+    threads: int = 1
     checkpoint_every: int = 1000
     keep: int = 3
     sample_every: int = 100
@@ -68,6 +71,7 @@ class Config:
         limits = [(name, getattr(self, name), MAX_STEPS) for name in own]
         for name in ("latent_dim", "batch_size", "d_steps"):
             limits.append((f"recipe.{name}", getattr(self.recipe, name), MAX_SIZE))
+        limits.append(("threads", self.threads, MAX_THREADS))
         for name, value, limit in limits:
             if not 1 <= value <= limit:
                 raise MiniganError(f"{name} is {value}: expected a number from 1 to {limit}")
@@ -161,6 +165,7 @@ class Run:
         self.log_path = self.folder / "log.jsonl"
         self.curves_path = self.folder / "curves.png"
         self.gif_path = self.folder / "training.gif"
+        self.profile_path = self.folder / "profile.png"
 
     def sample_path(self, step: int) -> Path:
         """Where the sample grid of that step is or will be."""

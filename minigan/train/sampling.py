@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from minigan import models
 from minigan.autograd import Tensor, no_grad
 from minigan.errors import MiniganError
 from minigan.nn import Module
 from minigan.optim import EMA
 from minigan.train import checkpoint as checkpoints
 from minigan.train.record import Config, Run
+from minigan.train.setup import build_networks
 
-BATCH = 500  # images made at a time: bounds the memory
+BATCH = 100  # images made at a time: bounds the memory
 
 
 def generate(G: Module, z: Tensor) -> np.ndarray:
@@ -71,7 +71,7 @@ def load_generator(path: str | Path) -> tuple[Module, Config, int]:
         raise checkpoints.unusable(path, str(error)) from None
     recipe = config.recipe
     try:
-        G, _ = models.build(recipe.model, config.data_shape, recipe.latent_dim)
+        G, _ = build_networks(recipe, config.data_shape)
     except MemoryError:  # an unlikely file, but nothing in it is trusted
         raise checkpoints.unusable(path, "its networks are too large for the memory") from None
     checkpoints.restore(path, checkpoint, {"G": G})

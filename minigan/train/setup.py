@@ -25,7 +25,7 @@ def build_game(
 
     Weights are drawn from ``backends.rng()``: seed it first.
     """
-    G, D = models.build(recipe.model, image_shape, recipe.latent_dim, data_mean=data_mean)
+    G, D = build_networks(recipe, image_shape, data_mean=data_mean)
     return Game(
         G=G,
         D=D,
@@ -37,6 +37,16 @@ def build_game(
         draw_z=lambda n: draw_z(recipe, n),
         updates=recipe.updates,
     )
+
+
+def build_networks(
+    recipe: Recipe, image_shape: tuple[int, ...], *, data_mean: np.ndarray | None = None
+) -> tuple[Module, Module]:
+    """The recipe's G and D with fresh weights; the arguments are those of ``build_game``."""
+    return models.build(
+        recipe.model, image_shape, recipe.latent_dim,
+        data_mean=data_mean, widths=recipe.widths, algorithm=recipe.algorithm,
+    )  # fmt: skip
 
 
 def draw_z(recipe: Recipe, n: int, rng: np.random.Generator | None = None) -> Tensor:

@@ -32,6 +32,8 @@ from minigan.data import Batches, Dataset, to_float
 from minigan.data.toy import MIXTURES
 from minigan.errors import MiniganError
 from minigan.files import explained
+from minigan.kernels import parallel
+from minigan.kernels.clock import Clock, section
 from minigan.optim import EMA
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
@@ -51,6 +53,14 @@ QUALITY_STREAM = 0xF1
 
 
 @dataclass(frozen=True)
+class Profile:
+    """Where the time of the steps went; the first, in which code is compiled, is not counted."""
+
+    steps: int
+    seconds: dict[str, float]  # by section, see minigan.kernels.clock
+
+
+@dataclass(frozen=True)
 class Summary:
     """How a run ended."""
 
@@ -62,6 +72,7 @@ class Summary:
     best_step: int
     best_quality: float
     signal: int | None  # the signal that stopped it, if one did
+    profile: Profile | None = None  # if asked for
 
 
 # Starting and resuming ----------------------------------------------------------------------
@@ -75,10 +86,12 @@ def start(
     seed: int = 0,
     data_dir: str | None = None,
     backend: str = "auto",
+    threads: int | None = None,
     checkpoint_every: int | None = None,
     keep: int = 3,
     sample_every: int | None = None,
     log_every: int = 10,
+    profile: bool = False,
     quiet: bool = False,
 ) -> Summary:
     """Train from the beginning, into a new folder.
@@ -86,13 +99,17 @@ def start(
     Args:
         out: the folder; by default ``runs/<recipe>-<data>-<n>`` with the next free number.
         steps: in total; by default ``recipe.epochs`` times through the data.
+        threads: by default those that are set, see :func:`minigan.set_num_threads`.
         checkpoint_every: by default an epoch, but at least 500 steps.
         keep: how many of the last checkpoints are kept, beside the best one.
         sample_every: by default so that there are about 50 sample grids.
+        profile: note where the time of the steps goes, see :mod:`minigan.kernels.clock`.
 
     Raises MiniganError for all that the user can do about: data, disk, divergence.
     """
     backends.use_backend(backend)
+    if threads is not None:
+        parallel.set_num_threads(threads)
     run = Run(next_free(recipe) if out is None else out)
     run.check_free()
     dataset = load_data(recipe, data_dir)
@@ -107,12 +124,13 @@ def start(
         steps=steps,
         seed=seed,
         backend=backends.current_backend(),
+        threads=parallel.get_num_threads(),
         checkpoint_every=checkpoint_every or max(per_epoch, 500),
         keep=keep,
         sample_every=sample_every or max(1, steps // FRAMES),
         log_every=log_every,
     )
-    trainer = Trainer(run, config, dataset, quiet=quiet)
+    trainer = Trainer(run, config, dataset, profile=profile, quiet=quiet)
     run.create()
     with run.locked():
         # The configuration comes last: where there is one, there is a checkpoint to start from.
@@ -129,9 +147,14 @@ def resume(
     epochs: int | None = None,
     data_dir: str | None = None,
     backend: str | None = None,
+    threads: int | None = None,
+    profile: bool = False,
     quiet: bool = False,
 ) -> Summary:
     """Go on from the last loadable checkpoint, up to ``steps`` or ``epochs`` in total.
+
+    The number of threads is the run's too, unless another is given: sums are grouped by thread, so
+    only the same number gives the same bits.
 
     Raises MiniganError if the folder is no run, its data has changed, or no checkpoint is whole.
     """
@@ -144,9 +167,12 @@ def resume(
         steps=config.steps if steps is None else steps,
         data_dir=config.data_dir if data_dir is None else os.path.abspath(data_dir),
         backend=config.backend if backend is None else backend,
+        threads=config.threads if threads is None else threads,
     )
     backends.use_backend(config.backend)
     config = dataclasses.replace(config, backend=backends.current_backend())
+    if threads is not None or config.threads != parallel.get_num_threads():
+        parallel.set_num_threads(config.threads)
     with run.locked():
         path, last = last_good(run)
         check_same(run, config, last)
@@ -161,7 +187,7 @@ def resume(
                 f"{config.recipe.data} is not the data that {run.folder} was trained on (its "
                 "checksum differs): give the same data with --data-dir, or start a new run"
             )
-        trainer = Trainer(run, config, dataset, quiet=quiet)
+        trainer = Trainer(run, config, dataset, profile=profile, quiet=quiet)
         trainer.restore(path, last)
         run.remove_leftovers()
         if damage := run.cut_log(last.step):
@@ -225,9 +251,18 @@ def say(text: str, quiet: bool = False) -> None:
 class Trainer:
     """Networks, optimisers and data of one run, between two of its steps."""
 
-    def __init__(self, run: Run, config: Config, dataset: Dataset, *, quiet: bool = False):
+    def __init__(
+        self,
+        run: Run,
+        config: Config,
+        dataset: Dataset,
+        *,
+        profile: bool = False,
+        quiet: bool = False,
+    ):
         recipe = config.recipe
         self.run, self.config, self.dataset, self.quiet = run, config, dataset, quiet
+        self.clock = Clock() if profile else None
         self.step = 0  # how many were played
         self.batches = Batches(len(dataset), recipe.batch_size, config.seed)
 
@@ -260,7 +295,8 @@ class Trainer:
         with stop_on_signals() as stop, np.errstate(over="ignore", invalid="ignore"):
             with self._progress_bar() as bar:
                 while self.step < config.steps and stop.signal is None:
-                    self._play()
+                    with self._watched():
+                        self._play()
                     bar.set_postfix_str(_in_short(self.losses), refresh=False)
                     bar.update()
                     step = self.step
@@ -274,6 +310,7 @@ class Trainer:
                 self.save()
             if self.losses:
                 self._draw_record()
+            profile = self._draw_profile()
         best = min(self.qualities, key=self.qualities.__getitem__)
         return Summary(
             folder=self.run.folder,
@@ -284,14 +321,20 @@ class Trainer:
             best_step=best,
             best_quality=self.qualities[best],
             signal=stop.signal,
+            profile=profile,
         )
+
+    def _watched(self) -> contextlib.AbstractContextManager[None]:
+        """With a clock on, except in the first step of this process."""
+        return self.clock.running() if self.clock and self.losses else contextlib.nullcontext()
 
     def _play(self) -> None:
         """One step of the game: the schedules, k batches, both players, the average."""
         t = self.step  # steps played before this one
         set_schedules(self.game, self.config.recipe, t, self.config.steps_per_epoch)
         k = self.config.recipe.d_steps
-        real = [self._batch(k * t + i) for i in range(k)]
+        with section("data"):
+            real = [self._batch(k * t + i) for i in range(k)]
         backends.manual_seed((self.config.seed, t + 1))
         losses = play_step(self.game, real)
         for name, value in losses.items():
@@ -371,6 +414,18 @@ class Trainer:
         plots.curves(self.run.read_log(), self.run.curves_path)
         plots.training_gif(self.run.samples(), self.run.gif_path)
 
+    def _draw_profile(self) -> Profile | None:
+        if self.clock is None:
+            return None
+        if not self.clock.runs:
+            say("nothing to profile: the first step of a process is not counted; play more steps")
+            return None
+        from minigan import plots
+
+        profile = Profile(steps=self.clock.runs, seconds=self.clock.seconds)
+        plots.profile(profile.seconds, profile.steps, self.run.profile_path)
+        return profile
+
     def _generate(self, z: Tensor) -> np.ndarray:
         with self.ema.swapped_in() if self.ema else contextlib.nullcontext():
             return generate(self.game.G, z)
@@ -384,7 +439,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint, then remove those that are neither among the last nor the best."""
-        samples = self._generate(self.quality_z)
+        # Nothing is learnt at step 0: a few samples will do, so that a large G starts at once.
+        samples = self._generate(self.quality_z if self.step else self.sample_z)
         distance = self._distance(samples)
         self.run.sync_log()  # the log reaches the disk before a checkpoint that stands on it
         checkpoints.write(
