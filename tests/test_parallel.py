@@ -7,14 +7,12 @@ failed: where everything is right nobody waits for one.
 import contextlib
 import gc
 import os
-import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import weakref
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -261,34 +259,60 @@ def test_an_interrupt_in_the_callers_task_waits_for_the_others(monkeypatch):
     assert len(finished) == 2  # those that were begun; no other was
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
+def test_an_interrupt_between_tasks_begins_no_other(monkeypatch):
+    begun, stopped, interrupts = [], threading.Event(), []
+    take, stop = parallel._Job._take, parallel._Job._stop
+    monkeypatch.setattr(parallel._Job, "_stop", lambda job: (stop(job), stopped.set()))
+
+    def interrupted(job):
+        if is_caller() and len(interrupts) < 3:
+            interrupts.append("Ctrl-C")
+            raise KeyboardInterrupt
+        return take(job)
+
+    def task(i):
+        begun.append(i)
+        assert stopped.wait(LONG)
+
+    monkeypatch.setattr(parallel._Job, "_take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        parallel.run(task, range(100))
+    assert len(begun) <= 2
+    assert len(interrupts) == 1  # and the caller began none
+
+
 def test_an_interrupt_while_waiting_leaves_no_task_running(monkeypatch):
-    # (No semaphore: an interrupt between the lines of its release would leave it locked.)
-    waiting, finished, barrier = SimpleQueue(), [], threading.Barrier(2)
-    wait = parallel._Job.wait
-    monkeypatch.setattr(parallel._Job, "wait", lambda job: (waiting.put(None), wait(job)))
+    interrupted, finished, barrier = threading.Event(), [], threading.Barrier(2)
 
-    class Interrupt(BaseException):
-        pass
+    class Interrupted:
+        """Ctrl-C comes while the caller waits for the first time."""
 
-    def handler(*_):
-        raise Interrupt
+        def __init__(self, queue):
+            self.put, self._get = queue.put, queue.get
+
+        def get(self):
+            if not interrupted.is_set():
+                interrupted.set()
+                raise KeyboardInterrupt
+            return self._get()
+
+    make = parallel._Job.__init__
+
+    def make_interrupted(job, *arguments):
+        make(job, *arguments)
+        job.ended = Interrupted(job.ended)
+
+    monkeypatch.setattr(parallel._Job, "__init__", make_interrupted)
 
     def task(i):
         barrier.wait(LONG)
         if not is_caller():
-            waiting.get(timeout=LONG)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
-            waiting.get(timeout=LONG)  # it was interrupted, and waits again
+            assert interrupted.wait(LONG)
             finished.append(i)
 
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        with pytest.raises(Interrupt):
-            parallel.run(task, "ab")
-        assert len(finished) == 1
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(KeyboardInterrupt):
+        parallel.run(task, "ab")
+    assert len(finished) == 1
     assert blas_threads() == {3}
     assert parallel.run(lambda i: i, "abc") == ["a", "b", "c"]
 
