@@ -242,7 +242,7 @@ class Tensor:
         if not self.is_leaf:
             raise RuntimeError("only leaf tensors can be deep-copied: use detach() first")
         copy = type(self).__new__(type(self))
-        Tensor.__init__(copy, self.array.copy())
+        Tensor.__init__(copy, self.array.copy(order="K"))
         copy.requires_grad = self.requires_grad
         memo[id(self)] = copy
         return copy
@@ -630,7 +630,7 @@ def _add_to_leaf(leaf: Tensor, g: Tensor, is_alias: bool) -> None:
     if leaf.grad is None:
         # A gradient that is somebody else's memory too is copied: an optimiser may change it.
         if is_alias or g.array.base is not None:
-            g = g.clone() if g.requires_grad else Tensor(g.array.copy())
+            g = g.clone() if g.requires_grad else Tensor(g.array.copy(order="K"))
         leaf.grad = g
     elif is_grad_enabled():
         leaf.grad = leaf.grad + g

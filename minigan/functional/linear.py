@@ -13,7 +13,7 @@ from minigan import kernels
 from minigan.autograd import Function, Tensor
 from minigan.backends import array_module
 from minigan.functional.activations import LeakyReLUGrad, leaky_relu
-from minigan.functional.arithmetic import as_tensor, broadcast_to, sum_to
+from minigan.functional.arithmetic import as_tensor, sum, sum_to
 from minigan.functional.shaping import getitem, reshape, transpose, unsqueeze
 from minigan.kernels.clock import timed
 
@@ -87,7 +87,7 @@ class Linear(Function):
         gz = gy if self.slope == 1 else LeakyReLUGrad(self.slope)(gy, self.saved_output())
         gx = Matmul()(gz, W) if self.needs[0] else None
         gW = LinearWeightGrad()(gz, x) if self.needs[1] else None
-        gb = BiasGrad()(gz) if len(self.needs) == 3 and self.needs[2] else None
+        gb = sum(gz, 0) if len(self.needs) == 3 and self.needs[2] else None
         return gx, gW, gb
 
 
@@ -110,17 +110,6 @@ class LinearWeightGrad(Function):
         ggy = matmul(x, g.T) if self.needs[0] else None
         gx = matmul(gy, g) if self.needs[1] else None
         return ggy, gx
-
-
-class BiasGrad(Function):
-    """gb = sum of gy over the batch.  gy: (N, out) -> (out,)"""
-
-    def forward(self, gy):
-        self.gy_shape = gy.shape
-        return kernels.channel_sums(gy)
-
-    def backward(self, g):
-        return broadcast_to(g, self.gy_shape)
 
 
 def linear(

@@ -71,12 +71,6 @@ def add_bias_leaky_relu(x: Any, bias: Any, slope: float) -> None:
     _twin(x).add_bias_leaky_relu(x, bias, slope)
 
 
-@timed("activations")
-def channel_sums(x: Any) -> Any:
-    """The sum of each channel over all else.  x: (N, C, ...) -> (C,)."""
-    return _twin(x).channel_sums(x)
-
-
 @timed("batch norm")
 def batch_stats(x: Any) -> tuple[Any, Any]:
     """Mean and (biased) variance of each channel.  x: (N, C, ...) -> (C,), (C,)."""

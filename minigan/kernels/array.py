@@ -44,10 +44,6 @@ def _all_but_channels(x):
     return 0, *range(2, x.ndim)
 
 
-def channel_sums(x):
-    return x.sum(axis=_all_but_channels(x))
-
-
 def batch_stats(x):
     axes = _all_but_channels(x)
     return x.mean(axis=axes), x.var(axis=axes)
@@ -60,7 +56,8 @@ def batch_norm(x, mean, inv_std, gamma, beta, slope):
 
 def batch_norm_sums(gy, x, mean, inv_std, gamma, beta, slope):
     gz, x_hat = _batch_norm_parts(gy, x, mean, inv_std, gamma, beta, slope)
-    return array_module(x).stack([channel_sums(gz), channel_sums(gz * x_hat)])
+    axes = _all_but_channels(x)
+    return array_module(x).stack([gz.sum(axis=axes), (gz * x_hat).sum(axis=axes)])
 
 
 def batch_norm_grad(gy, x, mean, inv_std, gamma, beta, slope, sums):

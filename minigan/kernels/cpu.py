@@ -149,27 +149,21 @@ def _add_bias_leaky_relu(x, bias, slope):
             x[m, c] = z if z > 0 else slope * z
 
 
-def channel_sums(x):
-    rows = _rows(x)
-    return sum(_share(rows, lambda part: _channel_sums(rows[part]))).astype(x.dtype)
-
-
-@_jit
-def _channel_sums(x):
-    M, C = x.shape
-    total = np.zeros(C)
-    for m in range(M):
-        for c in range(C):
-            total[c] += x[m, c]
-    return total
-
-
 def batch_stats(x):
     rows = _rows(x)
     shift = rows[0].astype(np.float64)
     sums = sum(_share(rows, lambda part: _shifted_sums(rows[part], shift)))
-    deviation, square = sums / len(rows)  # means of x - shift and of its square
-    return (shift + deviation).astype(x.dtype), (square - deviation**2).astype(x.dtype)
+    mean, var = np.empty(len(shift), x.dtype), np.empty(len(shift), x.dtype)
+    _mean_and_var(sums, shift, len(rows), mean, var)
+    return mean, var
+
+
+@_jit
+def _mean_and_var(sums, shift, M, mean, var):
+    for c in range(len(shift)):
+        deviation, square = sums[0, c] / M, sums[1, c] / M
+        mean[c] = shift[c] + deviation
+        var[c] = square - deviation * deviation
 
 
 @_jit

@@ -53,13 +53,6 @@ def add_bias_leaky_relu(x, bias, slope):
         x[i] = z if z > 0 else slope * z
 
 
-def channel_sums(x):
-    sums = np.zeros(x.shape[1])
-    for i in np.ndindex(x.shape):
-        sums[i[1]] += x[i]
-    return sums.astype(x.dtype)
-
-
 def batch_stats(x):
     M = x[:, 0].size
     mean, var = np.zeros(x.shape[1]), np.zeros(x.shape[1])
