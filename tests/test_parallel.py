@@ -76,7 +76,10 @@ def test_tasks_run_at_the_same_time():
 
 
 def test_the_pool_is_kept():
-    assert set(current_threads()) == set(current_threads())
+    expected = set(current_threads())
+    alive = set(threading.enumerate())
+    assert set(current_threads()) == expected
+    assert set(threading.enumerate()) <= alive  # threads of other tests may have ended
 
 
 def test_another_number_of_threads_ends_the_old_ones(threads):
@@ -260,29 +263,37 @@ def test_an_interrupt_in_the_callers_task_waits_for_the_others(monkeypatch):
 
 
 def test_an_interrupt_between_tasks_begins_no_other(monkeypatch):
-    begun, stopped, interrupts = [], threading.Event(), []
+    begun, late, interrupts = [], [], []
+    at_work, stopped = threading.Event(), threading.Event()
     take, stop = parallel._Job._take, parallel._Job._stop
     monkeypatch.setattr(parallel._Job, "_stop", lambda job: (stop(job), stopped.set()))
 
     def interrupted(job):
         if is_caller() and len(interrupts) < 3:
             interrupts.append("Ctrl-C")
+            at_work.wait(LONG)
             raise KeyboardInterrupt
         return take(job)
 
     def task(i):
         begun.append(i)
-        assert stopped.wait(LONG)
+        if len(begun) == 2:
+            at_work.set()
+        if not stopped.wait(LONG):
+            late.append(i)
+            stopped.set()
 
     monkeypatch.setattr(parallel._Job, "_take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         parallel.run(task, range(100))
-    assert len(begun) <= 2
+    assert not late
+    assert len(begun) == 2
     assert len(interrupts) == 1  # and the caller began none
 
 
 def test_an_interrupt_while_waiting_leaves_no_task_running(monkeypatch):
-    interrupted, finished, barrier = threading.Event(), [], threading.Barrier(2)
+    interrupts, waits_again = [], threading.Event()
+    finished, barrier = [], threading.Barrier(2)
 
     class Interrupted:
         """Ctrl-C comes while the caller waits for the first time."""
@@ -291,9 +302,10 @@ def test_an_interrupt_while_waiting_leaves_no_task_running(monkeypatch):
             self.put, self._get = queue.put, queue.get
 
         def get(self):
-            if not interrupted.is_set():
-                interrupted.set()
+            if not interrupts:
+                interrupts.append("Ctrl-C")
                 raise KeyboardInterrupt
+            waits_again.set()
             return self._get()
 
     make = parallel._Job.__init__
@@ -307,7 +319,7 @@ def test_an_interrupt_while_waiting_leaves_no_task_running(monkeypatch):
     def task(i):
         barrier.wait(LONG)
         if not is_caller():
-            assert interrupted.wait(LONG)
+            assert waits_again.wait(LONG)
             finished.append(i)
 
     with pytest.raises(KeyboardInterrupt):
@@ -368,22 +380,26 @@ def test_two_python_threads_at_once():
 
 
 def test_blas_is_limited_whichever_thread_runs():
-    # threadpoolctl heeds one thread only, the first, unless that one is declared done.
-    seen = []
+    # threadpoolctl heeds one thread only, until that one is declared done.
+    seen, limited, checked = [], threading.Event(), threading.Event()
 
     def work():
         seen.extend(parallel.run(lambda i: blas_threads(), range(5)))
         seen.append(blas_threads())
         minigan.set_num_threads(2)
+        seen.append(blas_threads())
+        limited.set()
+        assert checked.wait(LONG)
 
-    for _ in range(2):
-        minigan.set_num_threads(3)
-        seen.clear()
-        other = threading.Thread(target=work)
-        other.start()
-        other.join(LONG)
-        assert seen == [{1}] * 5 + [{3}]
-        assert blas_threads() == {2}
+    threadpoolctl.threadpool_limits(4)  # by this thread
+    other = threading.Thread(target=work)
+    other.start()
+    assert limited.wait(LONG)
+    assert seen == [{1}] * 5 + [{4}, {2}]
+    threadpoolctl.threadpool_limits(3)  # by this thread again, while the other one lives
+    assert blas_threads() == {3}
+    checked.set()
+    other.join(LONG)
 
 
 def test_many_runs_of_many_python_threads():
@@ -455,7 +471,7 @@ def test_by_default_all_cores(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_after_a_fork():
     """The child has neither the pool's threads nor those that would give BLAS its own back."""
-    script = """
+    script = '''
         import os, signal, sys, threading, warnings
         import numpy as np, threadpoolctl
         from minigan.kernels import parallel
@@ -463,6 +479,26 @@ def test_after_a_fork():
         from minigan.kernels.geometry import Geometry
 
         warnings.simplefilter("ignore", DeprecationWarning)  # Python's, about threads and forks
+
+        class Lock:
+            """Writes down who takes it: a fork has to wait for those who are changing things."""
+
+            def __init__(self):
+                self.calls, self.lock = [], threading.RLock()
+
+            def acquire(self):
+                self.calls.append("acquire")
+                self.lock.acquire()
+
+            def release(self):
+                self.calls.append("release")
+                self.lock.release()
+
+            __enter__ = acquire
+
+            def __exit__(self, *_):
+                self.release()
+
         x = np.random.default_rng(0).standard_normal((8, 16, 32, 32))
 
         def compute():
@@ -483,19 +519,22 @@ def test_after_a_fork():
         other = threading.Thread(target=lambda: parallel.run(task, "ab"))
         other.start()
         busy.wait(60)
+        lock = parallel._lock = Lock()
         child = os.fork()
+        assert not child or lock.calls == ["acquire", "release"], lock.calls
         if not child:
             signal.alarm(60)  # kills a child that hangs
         done.set()
         assert child or blas() == before, blas()
         for a, e in zip(compute(), expected):
             assert (a == e).all()
-        assert len(parallel.run(lambda i: i, "abc")) == 3
+        both = threading.Barrier(2)  # two threads at work, in the child too
+        parallel.run(lambda i: both.wait(60), "ab")
         if child:
             other.join()
             assert blas() == before
             sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    """
+    '''
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True,
         cwd=Path(minigan.__file__).parents[1], timeout=3 * LONG,

@@ -62,6 +62,7 @@ def _installation() -> dict[str, Any]:
 
     from minigan import __version__, backends
     from minigan.data.cache import cache_folder
+    from minigan.kernels.parallel import get_num_threads
 
     blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
     reasons = {name: backends.why_unavailable(name) for name in backends.NAMES}
@@ -70,7 +71,7 @@ def _installation() -> dict[str, Any]:
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "numpy": f"{numpy.__version__}, BLAS {blas.get('name')} {blas.get('version')}",
         "numba": numba.__version__,
-        "threads": f"{numba.config.NUMBA_NUM_THREADS} in Numba, {os.cpu_count()} processors",
+        "threads": f"{get_num_threads()} of {os.cpu_count()} processors",
         "backends": {name: reason or "works" for name, reason in reasons.items()},
         "cache": str(cache_folder()),
         "data": _data_found(),

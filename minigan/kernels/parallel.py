@@ -133,10 +133,8 @@ class _Job:
             _this_thread.inside = False
 
     def help(self) -> None:
-        """Work in another thread; one that comes too late has nothing to do."""
+        """Work in another thread; one that comes too late finds nothing left."""
         with self.lock:
-            if self.next >= self.end:
-                return
             self.helpers += 1
         try:
             self.work()
@@ -161,7 +159,7 @@ class _Job:
         with section("waiting"):
             while self.helpers:
                 self.ended.get()
-        # A thread may hold the job for a while longer; the arrays behind it are freed now.
+        # Threads of the pool may hold the job for longer; the arrays behind it are freed now.
         self.task = self.items = None
         self.is_finished = True
 
@@ -195,7 +193,6 @@ def _ask_for_help(job: _Job, count: int) -> None:
 def _serve(jobs: SimpleQueue) -> None:
     while (job := jobs.get()) is not None:
         job.help()
-        del job  # or it would be kept until the next one comes
     jobs.put(None)  # for the next thread
 
 
@@ -229,8 +226,8 @@ def _set_blas_threads(n: int) -> None:
 
 def _limit_blas(counts: Iterable[int]) -> None:
     for library, n in zip(_blas_libraries(), counts):
-        # threadpoolctl lets the first thread that set OpenBLAS's number do so again, and ignores
-        # all others, unless told that this one is done.
+        # threadpoolctl lets the thread that was the first to set OpenBLAS's number do so again, and
+        # ignores all others, until it is told that this one is done.
         done = getattr(library, "clear_controlling_thread", lambda force: None)
         done(force=True)
         library.set_num_threads(n)
