@@ -50,3 +50,14 @@ def test_working_memory_does_not_grow_with_the_batch(module, monkeypatch):
         used.append(scratch_bytes())
     all_columns = 4 * x.nbytes  # 16 copies at a quarter of the places
     assert used[1] <= used[0] < all_columns / 8
+
+
+def test_the_weight_gradient_is_the_same_bits_for_every_number_of_threads(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((13, 32, 20, 20)).astype(np.float32)
+    gy = rng.standard_normal((13, 48, 10, 10)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 3, 5):
+        monkeypatch.setattr(parallel, "get_num_threads", lambda n=threads: n)
+        results.append(winograd.weight_gradient(x, gy, (4, 4), STRIDE_2).tobytes())
+    assert len(set(results)) == 1

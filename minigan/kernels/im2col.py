@@ -85,7 +85,7 @@ def weight_gradient(x: np.ndarray, gy: np.ndarray, kernel: Pair, geometry: Geome
     """gW = gy^T columns.  x: (N, C, H, W), gy: (N, O, P, Q) -> (O, C/groups, kh, kw)
 
     A sum over all positions.  Each task makes the columns of some kernel positions (k, l), so
-    that no two tasks add to the same weight and the sum does not depend on the threads.
+    that no two tasks add to the same weight, whichever thread is free first.
     """
     images, gradients = channels_last(x), channels_last(gy)
     N, P, Q, O = gradients.shape
