@@ -108,7 +108,8 @@ def test_kills(folder, monkeypatch):
     result = subprocess.run(
         [sys.executable, "-c", LOOP, str(folder), str(KILLS)],
         capture_output=True, text=True, check=False, timeout=240,
-        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1",
+             "MINIGAN_NUM_THREADS": "1"},  # threads and forks do not go together
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)
