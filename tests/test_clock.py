@@ -103,15 +103,11 @@ def test_other_threads_are_not_watched(time):
 
 
 def test_waiting_for_other_threads_is_a_section():
-    before = parallel.get_num_threads()
     parallel.set_num_threads(2)
-    try:
-        clock = Clock()
-        with clock.running():
-            parallel.run(lambda i: np.ones(10).sum(), range(4))
-        assert clock.seconds.keys() == {REST, "waiting"}
-    finally:
-        parallel.set_num_threads(before)
+    clock = Clock()
+    with clock.running():
+        parallel.run(lambda i: np.ones(10).sum(), range(4))
+    assert clock.seconds.keys() == {REST, "waiting"}
 
 
 def test_table():

@@ -188,26 +188,19 @@ def three_passes(name, dtype=np.float32):
     )
 
 
-@pytest.fixture
-def threads():
-    before = parallel.get_num_threads()
-    yield parallel.set_num_threads
-    parallel.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", LARGE)
-def test_the_number_of_threads_changes_nothing_but_rounding(name, threads):
-    threads(1)
+def test_the_number_of_threads_changes_nothing_but_rounding(name):
+    parallel.set_num_threads(1)
     expected = three_passes(name, np.float64)
     for n in (2, 3, 5):
-        threads(n)
+        parallel.set_num_threads(n)
         for a, b in zip(three_passes(name, np.float64), expected):
             close(a, b, f"{n} threads")
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_the_same_bits_each_time(name, threads):
-    threads(3)
+def test_the_same_bits_each_time(name):
+    parallel.set_num_threads(3)
     expected = three_passes(name)
     for _ in range(5):
         for a, b in zip(three_passes(name), expected):
@@ -215,8 +208,8 @@ def test_the_same_bits_each_time(name, threads):
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_two_python_threads_at_once(name, threads):
-    threads(2)
+def test_two_python_threads_at_once(name):
+    parallel.set_num_threads(2)
     expected, found = three_passes(name), []
     workers = [threading.Thread(target=lambda: found.append(three_passes(name))) for _ in range(2)]
     for worker in workers:

@@ -213,20 +213,16 @@ def test_train_resume_and_sample_in_colour(tmp_path, colour):
 
 
 def test_threads_are_set_recorded_and_kept(tmp_path, colour):
-    before = minigan.get_num_threads()
-    try:
-        run = tmp_path / "run"
-        train(run, colour, 1, "--threads", 3)
-        assert minigan.get_num_threads() == 3
-        assert json.loads((run / "config.json").read_text())["threads"] == 3
-        minigan.set_num_threads(1)
-        assert main("train", "--resume", run, "--steps", 2, "--quiet").exit_code == 0
-        assert minigan.get_num_threads() == 3
-        result = main("train", "--resume", run, "--steps", 3, "--threads", 2, "--quiet")
-        assert result.exit_code == 0
-        assert json.loads((run / "config.json").read_text())["threads"] == 2
-    finally:
-        minigan.set_num_threads(before)
+    run = tmp_path / "run"
+    train(run, colour, 1, "--threads", 3)
+    assert minigan.get_num_threads() == 3
+    assert json.loads((run / "config.json").read_text())["threads"] == 3
+    minigan.set_num_threads(1)
+    assert main("train", "--resume", run, "--steps", 2, "--quiet").exit_code == 0
+    assert minigan.get_num_threads() == 3
+    result = main("train", "--resume", run, "--steps", 3, "--threads", 2, "--quiet")
+    assert result.exit_code == 0
+    assert json.loads((run / "config.json").read_text())["threads"] == 2
     assert main("train", "gan", "--threads", 0).exit_code == 2
 
 

@@ -209,13 +209,6 @@ def test_batch_norm_of_images_refuses_other_shapes():
 # In parallel --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def _threads():
-    before = minigan.get_num_threads()
-    yield
-    minigan.set_num_threads(before)
-
-
 def everything(x, gy):
     """All that the kernels for large arrays make of x."""
     C = x.shape[1]
@@ -233,7 +226,6 @@ def everything(x, gy):
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("_threads")
 @pytest.mark.parametrize("order", [np.ascontiguousarray, channels_last])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_large_arrays_in_parallel(monkeypatch, dtype, order):

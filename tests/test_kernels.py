@@ -120,6 +120,12 @@ def test_sigmoid_twins(arrays):
 
 
 @examples
+@given(elementwise(size=5))
+def test_tanh_twins(arrays):
+    agree("tanh", arrays[1])
+
+
+@examples
 @given(elementwise(size=20), st.booleans())
 def test_bce_with_logits_twins(arrays, one_target_for_all):
     x, t = arrays[1], abs(arrays[0]) % 1

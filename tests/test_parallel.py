@@ -29,12 +29,9 @@ LONG = 60  # seconds, after which a test that hangs fails
 
 @pytest.fixture(autouse=True)
 def threads():
-    """Three threads here; afterwards as before, BLAS with one thread (conftest.py)."""
-    before = parallel._num_threads
+    """Three threads here."""
     parallel.set_num_threads(3)
-    yield parallel.set_num_threads
-    parallel._num_threads = before
-    threadpoolctl.threadpool_limits(1)
+    return parallel.set_num_threads
 
 
 def blas_threads():

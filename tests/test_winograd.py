@@ -52,12 +52,12 @@ def test_working_memory_does_not_grow_with_the_batch(module, monkeypatch):
     assert used[1] <= used[0] < all_columns / 8
 
 
-def test_the_weight_gradient_is_the_same_bits_for_every_number_of_threads(monkeypatch):
+def test_the_weight_gradient_is_the_same_bits_for_every_number_of_threads():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((13, 32, 20, 20)).astype(np.float32)
     gy = rng.standard_normal((13, 48, 10, 10)).astype(np.float32)
     results = []
     for threads in (1, 2, 3, 5):
-        monkeypatch.setattr(parallel, "get_num_threads", lambda n=threads: n)
+        parallel.set_num_threads(threads)  # of BLAS too: its own threads change the last bits
         results.append(winograd.weight_gradient(x, gy, (4, 4), STRIDE_2).tobytes())
     assert len(set(results)) == 1

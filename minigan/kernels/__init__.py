@@ -51,6 +51,12 @@ def sigmoid(x: Any) -> Any:
     return _twin(x).sigmoid(x)
 
 
+@timed("activations")
+def tanh(x: Any) -> Any:
+    """y = tanh(x).  Any shape."""
+    return _twin(x).tanh(x)
+
+
 @timed("loss")
 def bce_with_logits(x: Any, t: Any) -> Any:
     """l = softplus(x) - t x.  x: any shape, t: the same shape or ()."""

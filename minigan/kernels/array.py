@@ -21,6 +21,10 @@ def sigmoid(x):
     return xp.where(x >= 0, 1, e) / (1 + e)
 
 
+def tanh(x):
+    return array_module(x).tanh(x)
+
+
 def bce_with_logits(x, t):
     xp = array_module(x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x))) - t * x

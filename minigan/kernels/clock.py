@@ -46,6 +46,8 @@ def timed(name: str) -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
+            if _running is None:
+                return function(*args, **kwargs)
             with section(name):
                 return function(*args, **kwargs)
 

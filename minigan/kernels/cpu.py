@@ -80,6 +80,32 @@ def _sigmoid(x, y):
         y[i] = (1 if x[i] >= 0 else e) / (1 + e)
 
 
+def tanh(x):
+    if x.dtype != np.float32:
+        return np.tanh(x)
+    y = np.empty_like(x)
+    flat_x, flat_y = _flat(x, y), y.ravel(order="K")
+    _share(flat_x, lambda part: _tanh(flat_x[part], flat_y[part]))
+    return y
+
+
+@_jit
+def _tanh(x, y):
+    """tanh(x) = 2t / (1 + t^2) with t = tanh(x/2), and that by the continued fraction of Lambert
+    (1761), u / (1 + u^2 / (3 + u^2 / (5 + ...))), down to its 13: within 4 units in the last place
+    of float32.  It has no branch and no exponential, so it becomes vector instructions.
+    """
+    for i in range(x.size):
+        u = np.float32(0.5) * min(max(x[i], np.float32(-9.2)), np.float32(9.2))  # beyond: +-1
+        s = u * u
+        above = np.float32(135135) + s * (np.float32(17325) + s * (np.float32(378) + s))
+        below = np.float32(135135) + s * (
+            np.float32(62370) + s * (np.float32(3150) + s * np.float32(28))
+        )
+        t = u * above / below
+        y[i] = (t + t) / (np.float32(1) + t * t)
+
+
 def bce_with_logits(x, t):
     y = np.empty(x.shape, x.dtype)
     _bce_with_logits(x.ravel(), t.ravel(), y.reshape(-1))
@@ -136,7 +162,7 @@ def _from_rows(rows, x):
 def add_bias_leaky_relu(x, bias, slope):
     rows, slope = _rows(x), x.dtype.type(slope)
     _share(rows, lambda part: _add_bias_leaky_relu(rows[part], bias, slope))
-    if not np.may_share_memory(rows, x):
+    if rows is not x and not np.may_share_memory(rows, x):
         x[...] = _from_rows(rows, x)
 
 

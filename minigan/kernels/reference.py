@@ -33,6 +33,13 @@ def sigmoid(x):
     return y
 
 
+def tanh(x):
+    y = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        y[i] = math.tanh(x[i])
+    return y
+
+
 def bce_with_logits(x, t):
     y, t = np.empty_like(x), np.broadcast_to(t, x.shape)
     for i in np.ndindex(x.shape):

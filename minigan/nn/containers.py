@@ -76,12 +76,14 @@ class Sequential(ModuleList):
     def forward(self, x: Tensor) -> Tensor:
         # A layer computes a (leaky) ReLU behind it in the same pass over its output: the passes
         # cost more than the arithmetic.
-        modules = [*self, None]
-        for i, module in enumerate(modules[:-1]):
-            if i > 0 and _joins(modules[i - 1], module):
-                continue
-            if _joins(module, modules[i + 1]):
-                x = module(x, negative_slope=getattr(modules[i + 1], "negative_slope", 0.0))
+        modules = list(self)
+        followers = [*modules[1:], None]
+        is_done = False
+        for module, follower in zip(modules, followers):
+            if is_done:
+                is_done = False
+            elif is_done := _joins(module, follower):
+                x = module(x, negative_slope=getattr(follower, "negative_slope", 0.0))
             else:
                 x = module(x)
         return x

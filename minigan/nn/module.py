@@ -91,7 +91,7 @@ class Module:
 
     def children(self) -> Iterator[Module]:
         """The direct sub-modules."""
-        return (child for _, child in self.named_children())
+        return (part for part in vars(self).values() if isinstance(part, Module))
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module (under the name "") and all below it, each once, parents first."""

@@ -39,6 +39,7 @@ class Optimizer:
         self._views = views(self.flat, self.params)
         for p, view in zip(self.params, self._views):
             p.array = view
+        self._axes = [_axes(p) for p in self.params]
         self.steps = np.zeros(len(self.params), np.int64)  # taken so far, of each parameter
         for name in self._states:
             setattr(self, name, array_module(self.flat).zeros_like(self.flat))
@@ -80,7 +81,7 @@ class Optimizer:
             for i, (p, (values, *state)) in enumerate(zip(self.params, self._stretches)):
                 if p.grad is not None:
                     self.steps[i] += 1
-                    g = in_memory_order(p.grad.array, p)
+                    g = in_memory_order(p.grad.array, self._axes[i])
                     self._update(values, g, *state, int(self.steps[i]))
                     p.changed_in_place()
 
@@ -121,7 +122,7 @@ class Optimizer:
 
 def flatten(tensors: list[Tensor]) -> Any:
     """A copy of all values in one array, each tensor's in the order in which they lie in memory."""
-    arrays = [in_memory_order(t.array, t) for t in tensors]
+    arrays = [in_memory_order(t.array, _axes(t)) for t in tensors]
     return array_module(arrays[0]).concatenate(arrays)
 
 
@@ -136,9 +137,9 @@ def views(flat: Any, tensors: list[Tensor]) -> list[Any]:
     return [_unravelled(flat[s], t) for s, t in zip(stretches(tensors), tensors)]
 
 
-def in_memory_order(array: Any, tensor: Tensor) -> Any:
-    """The values of an array of the tensor's shape, in the order of the *tensor's* memory."""
-    return array.transpose(_axes(tensor)).ravel()
+def in_memory_order(array: Any, axes: list[int]) -> Any:
+    """The values of an array as one row: the first of the axes slowest, the last one fastest."""
+    return array.transpose(axes).ravel()
 
 
 def _unravelled(stretch: Any, tensor: Tensor) -> Any:
