@@ -84,6 +84,30 @@ print(json.dumps({"reached": reached, "last": last, "leftovers": leftovers, "unb
 """
 
 
+# A trainer killed while it holds the progress bar's lock, and then another trainer.
+HOLDER = """
+import os, signal
+from minigan.train.progress import ProgressBar
+
+ProgressBar(total=1, disable=True).close()
+if not (child := os.fork()):
+    ProgressBar.get_lock().acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(child, 0)
+ProgressBar(total=1, disable=True).close()
+"""
+
+
+def test_a_killed_process_takes_no_lock_with_it():
+    root = Path(__file__).parent.parent
+    result = subprocess.run(
+        [sys.executable, "-c", HOLDER],
+        capture_output=True, text=True, check=False, timeout=30,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.fixture
 def folder(tmp_path):
     """In memory where possible: on a busy disk each fsync takes long, and there are hundreds.
@@ -108,8 +132,7 @@ def test_kills(folder, monkeypatch):
     result = subprocess.run(
         [sys.executable, "-c", LOOP, str(folder), str(KILLS)],
         capture_output=True, text=True, check=False, timeout=240,
-        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1",
-             "MINIGAN_NUM_THREADS": "1"},  # threads and forks do not go together
+        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)

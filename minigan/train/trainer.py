@@ -23,7 +23,6 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from minigan import backends, creation, data
 from minigan.autograd import Tensor
@@ -38,6 +37,7 @@ from minigan.optim import EMA
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
 from minigan.train import quality
+from minigan.train.progress import ProgressBar
 from minigan.train.record import Config, Run
 from minigan.train.sampling import generate
 from minigan.train.setup import build_game, draw_z, set_schedules
@@ -242,7 +242,7 @@ def check_same(run: Run, config: Config, checkpoint: checkpoints.Checkpoint) -> 
 def say(text: str, quiet: bool = False) -> None:
     """One line to the user, above the progress bar; ``quiet`` is for news, not for warnings."""
     if not quiet:
-        tqdm.write(text, file=sys.stderr)
+        ProgressBar.write(text, file=sys.stderr)
 
 
 # The trainer --------------------------------------------------------------------------------
@@ -358,8 +358,8 @@ class Trainer:
             "a larger batch or another recipe"
         )
 
-    def _progress_bar(self) -> tqdm:
-        return tqdm(
+    def _progress_bar(self) -> ProgressBar:
+        return ProgressBar(
             total=self.config.steps,
             initial=self.step,
             unit="step",
