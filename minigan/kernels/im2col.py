@@ -100,15 +100,17 @@ def weight_gradient(x: np.ndarray, gy: np.ndarray, kernel: Pair, geometry: Geome
         images_per_slice = max(1, slice_bytes // max(P * Q * K * x.itemsize, 1))
         for g, outputs in enumerate(parallel.parts(O, geometry.groups)):
             total = gw[outputs, first:last]
-            total[...] = 0
-            for start in range(0, N, images_per_slice):
+            for start in range(0, max(N, 1), images_per_slice):  # a sum of nothing is 0
                 part = slice(start, start + images_per_slice)
                 group = images[part, ..., g * C : (g + 1) * C]
                 columns = scratch("columns", (len(group) * P * Q, K), x.dtype)
                 _im2col(group, *kernel, first, last, *_numbers(geometry), P, Q, columns)
                 product = scratch("product", (len(total), K), x.dtype)
                 _dot(gradients[part].reshape(-1, O)[:, outputs].T, columns, out=product)
-                total += product.reshape(total.shape)
+                if start == 0:
+                    total[...] = product.reshape(total.shape)
+                else:
+                    total += product.reshape(total.shape)
 
     parallel.run(task, parallel.parts(kernel[0] * kernel[1], parallel.get_num_threads()))
     return channels_first(gw.reshape(O, *kernel, C))

@@ -104,11 +104,10 @@ def weight_gradient(x: np.ndarray, gy: np.ndarray, kernel: Pair, geometry: Geome
     N, P, Q, O = gradients.shape
     C = images.shape[3]
     G = scratch("G", (9, O, 4 * C), x.dtype)
-    G[...] = 0
     step = 4 * _images_per_slice(P, Q)
-    for first in range(0, N, step):
+    for first in range(0, max(N, 1), step):  # without images too: then the sum is 0
         block = slice(first, first + step)
-        _add_weight_gradient(images[block], gradients[block], geometry.padding, G)
+        _block_gradient(images[block], gradients[block], geometry.padding, G, add=first > 0)
     gw = np.empty((O, 4, 4, C), x.dtype)
     parallel.run(
         lambda part: _kernel_transform_transposed(G, part.start, gw[part]),
@@ -117,10 +116,10 @@ def weight_gradient(x: np.ndarray, gy: np.ndarray, kernel: Pair, geometry: Geome
     return channels_first(gw)
 
 
-def _add_weight_gradient(
-    images: np.ndarray, gradients: np.ndarray, padding: Pair, G: np.ndarray
+def _block_gradient(
+    images: np.ndarray, gradients: np.ndarray, padding: Pair, G: np.ndarray, add: bool
 ) -> None:
-    """G += Y^T V of a block of images, per component."""
+    """G = Y^T V of a block of images, per component, or G += Y^T V."""
     n, P, Q, O = gradients.shape
     K, tiles = G.shape[2], _halves(P) * _halves(Q)
     V = scratch("V", (9, n * tiles, K), G.dtype)
@@ -132,9 +131,11 @@ def _add_weight_gradient(
 
     def multiply(unit: tuple[int, slice]) -> None:
         component, outputs = unit
-        product = scratch("product", (outputs.stop - outputs.start, K), G.dtype)
+        total = G[component, outputs]
+        product = scratch("product", total.shape, G.dtype) if add else total
         _dot(Y[component, :, outputs].T, V[component], out=product)
-        _add(product.ravel(), G[component, outputs].ravel())
+        if add:
+            _add(product.ravel(), total.ravel())
 
     parallel.run(transform, parallel.parts(n, parallel.get_num_threads()))
     parallel.run(multiply, [(i, outputs) for i in range(9) for outputs in parallel.parts(O, 2)])
