@@ -1,6 +1,7 @@
 """Imports point downwards: what lies on a lower floor does not know what stands on it."""
 
 import ast
+import configparser
 import functools
 import subprocess
 import sys
@@ -23,7 +24,7 @@ FLOORS = [
     {"nn", "optim", "gradient_check", "gradient_cases"},
     # A recipe is data: which models, objectives and numbers a run is made of.
     {"models", "objectives", "data", "recipes"},
-    {"train", "evaluate", "plots"},
+    {"train", "evaluate", "plots", "graph"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
@@ -93,6 +94,13 @@ def part(name):
 def test_every_module_has_a_floor():
     unknown = {part(name) for name in MODULES if name != "minigan"} - set(FLOOR)
     assert not unknown, "name the floor of these in FLOORS"
+
+
+def test_every_package_is_installed():
+    config = configparser.ConfigParser()
+    config.read(Path(__file__).parents[1] / "setup.cfg")
+    listed = set(config["options"]["packages"].split()) - {"minigan_bench"}
+    assert listed == {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
 
 def test_no_arrow_points_up():

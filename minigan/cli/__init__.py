@@ -25,6 +25,7 @@ COMMANDS = {  # in the order of the help, and the module of each
     "sample": "sample",
     "interpolate": "sample",
     "plot": "plot",
+    "graph": "graph",
     "info": "info",
     "gradcheck": "gradcheck",
     "bench": "bench",
