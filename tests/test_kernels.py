@@ -228,6 +228,24 @@ def test_float32_means_lose_nothing_over_many_rows():
     np.testing.assert_allclose(var, x.var(0, dtype=np.float64), rtol=1e-5)
 
 
+# Each row's terms from equal to 700 e-foldings apart, whose exponential is no more a normal number.
+@examples
+@given(
+    st.tuples(st.integers(0, 4), st.integers(1, 6)), layouts, dtypes, seeds,
+    st.sampled_from([1.0, -0.5, 30.0, -700.0, 0.0]),
+)  # fmt: skip
+def test_log_sum_exp_twins(shape, layout, dtype, seed, scale):
+    x = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    agree("log_sum_exp", laid_out(x, layout), scale)
+
+
+@pytest.mark.parametrize("twin", [*TWINS, kernels])
+def test_log_sum_exp_neither_overflows_nor_vanishes(twin):
+    x = np.array([[1e5, 1e5], [-1e5, -1e5], [0.0, -1e5]])
+    expected = [1e5 + np.log(2), -1e5 + np.log(2), 0]
+    np.testing.assert_allclose(twin.log_sum_exp(x, 1.0), expected, rtol=1e-15)
+
+
 # Pooling and resampling ---------------------------------------------------------------------
 
 

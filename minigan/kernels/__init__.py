@@ -135,3 +135,10 @@ def max_pool_put(gy: Any, choice: Any, size: Pair, kernel: Pair, geometry: Geome
 def resample(x: Any, A: np.ndarray, B: np.ndarray) -> Any:
     """y[n, c, p, q] = sum over i, j of A[p, i] x[n, c, i, j] B[q, j], A (P, H) and B (Q, W)."""
     return _twin(x).resample(x, A, B)
+
+
+def log_sum_exp(x: Any, scale: float) -> Any:
+    """y[n] = log of the sum over m of e^(scale x[n, m]), without overflow.
+
+    x: (N, M), finite, M > 0 -> (N,)."""
+    return _twin(x).log_sum_exp(x, scale)

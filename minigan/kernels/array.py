@@ -86,6 +86,14 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, weight_decay, t):
     p -= (lr / (1 - beta1**t)) * m / (v_hat**0.5 + eps)
 
 
+def log_sum_exp(x, scale):
+    xp = array_module(x)
+    a = scale * x
+    largest = a.max(axis=1)
+    a -= largest[:, None]
+    return largest + xp.log(xp.exp(a, out=a).sum(axis=1))
+
+
 # Convolution: columns by one strided slice for each kernel position, then a matrix product ----
 
 

@@ -284,3 +284,27 @@ def _adam(p, g, m, v, step_size, one_minus_beta1, one_minus_beta2, v_scale, eps,
         m[i] += one_minus_beta1 * (gradient - m[i])
         v[i] += one_minus_beta2 * (gradient * gradient - v[i])
         p[i] -= step_size * m[i] / (np.sqrt(v[i]) * v_scale + eps)
+
+
+def log_sum_exp(x, scale):
+    rows, y = np.ascontiguousarray(x), np.empty(len(x), x.dtype)
+    _share(rows, lambda part: _log_sum_exp(rows[part], float(scale), y[part]))
+    return y
+
+
+NOTHING = -60.0  # e^-60 of the largest term: millions of those do not change a float64
+
+
+@_jit
+def _log_sum_exp(x, scale, y):
+    N, M = x.shape
+    for n in range(N):
+        largest = -np.inf
+        for m in range(M):
+            largest = max(largest, scale * x[n, m])
+        total = 0.0
+        for m in range(M):
+            a = scale * x[n, m] - largest
+            if a > NOTHING:  # most terms of a Parzen window are not, and skipping them is faster
+                total += math.exp(a)
+        y[n] = largest + math.log(total)

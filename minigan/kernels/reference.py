@@ -110,6 +110,15 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, weight_decay, t):
         p[i] -= lr * m_hat / (math.sqrt(v_hat) + eps)
 
 
+def log_sum_exp(x, scale):
+    y = np.empty(len(x), x.dtype)
+    for n in range(len(x)):
+        a = [scale * float(v) for v in x[n]]
+        largest = max(a)  # e^(a - largest) is at most 1, and once 1
+        y[n] = largest + math.log(sum(math.exp(v - largest) for v in a))
+    return y
+
+
 # Pooling and resampling ---------------------------------------------------------------------
 
 
