@@ -16,7 +16,9 @@ from minigan._version import __version__
 
 _MODULES = (
     "data",
+    "evaluate",
     "functional",
+    "graph",
     "models",
     "nn",
     "objectives",

@@ -1,4 +1,4 @@
-"""What every measurement asks of its arrays, and the distances that several of them need."""
+"""What the measurements of images and features ask of their arrays."""
 
 from __future__ import annotations
 
@@ -75,22 +75,3 @@ def at_least_1(name: str, value: Any) -> int:
 def block_rows(columns: int, block: int | None) -> int:
     """How many rows of distances to so many columns are held at a time."""
     return max(1, BLOCK_VALUES // columns) if block is None else at_least_1("block", block)
-
-
-def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """|a_i - b_j|^2 = |a_i|^2 + |b_j|^2 - 2 a_i b_j, float64: (n, d), (m, d) -> (n, m).
-
-    Rounding leaves about 1e-16 (|a_i|^2 + |b_j|^2) of error.  What is that small becomes 0, so
-    that the distance of a row from its copy is 0.
-
-    >>> squared_distances(np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[3.0, 4.0]]))
-    array([[25.],
-           [ 0.]])
-    """
-    norms = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
-    squared = a @ b.T
-    squared *= -2
-    squared += norms
-    norms *= 1e-13
-    squared[squared < norms] = 0
-    return squared

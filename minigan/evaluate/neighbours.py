@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minigan.evaluate import arrays
+from minigan.evaluate.distances import squared_distances
 from minigan.evaluate.features import share_se
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def nearest(samples: np.ndarray, train: np.ndarray, *, block: int = BLOCK) -> Ne
         best = np.full(len(some), np.inf)
         where = np.zeros(len(some), np.int64)
         for j in range(0, len(train), block):
-            squared = arrays.squared_distances(some, _grey_levels(train[j : j + block]))
+            squared = squared_distances(some, _grey_levels(train[j : j + block]))
             candidates = squared.argmin(axis=1)
             values = squared[np.arange(len(some)), candidates]
             is_nearer = values < best

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.evaluate import arrays
+from minigan.evaluate.distances import squared_distances
 from minigan.evaluate.features import share_se
 
 
@@ -97,7 +98,7 @@ def radii(x: np.ndarray, k: int, block: int | None = None) -> np.ndarray:
     step = arrays.block_rows(len(x), block)
     # The nearest of all is the row itself, at 0: so the k-th other is number k from 0.
     return np.concatenate([
-        np.partition(arrays.squared_distances(x[i : i + step], x), k, axis=1)[:, k]
+        np.partition(squared_distances(x[i : i + step], x), k, axis=1)[:, k]
         for i in range(0, len(x), step)
     ])  # fmt: skip
 
@@ -112,6 +113,6 @@ def covered(
     """
     step = arrays.block_rows(len(centres), block)
     return np.concatenate([
-        (arrays.squared_distances(x[i : i + step], centres) <= squared_radii).any(axis=1)
+        (squared_distances(x[i : i + step], centres) <= squared_radii).any(axis=1)
         for i in range(0, len(x), step)
     ])  # fmt: skip
