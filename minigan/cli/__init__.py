@@ -24,6 +24,7 @@ COMMANDS = {  # in the order of the help, and the module of each
     "train": "train",
     "sample": "sample",
     "interpolate": "sample",
+    "evaluate": "evaluate",
     "plot": "plot",
     "graph": "graph",
     "info": "info",

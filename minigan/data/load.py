@@ -110,6 +110,21 @@ def _load(
     )
 
 
+def splits(name: str) -> tuple[str, ...]:
+    """The splits that a data set has (an archive has "test" only if that was put into it).
+
+    >>> splits("glyphs"), splits("folder:holidays")
+    (('train', 'test'), ('train',))
+    """
+    if name in mnist.NAMES:
+        return tuple(mnist.SPLITS)
+    if name == "glyphs":
+        return glyphs.SPLITS
+    if name in toy.MIXTURES:
+        return toy.SPLITS
+    return ("train",)
+
+
 def _check(*, size: int | None, count: int | None, seed: int, channels: int | None) -> None:
     if size is not None and not glyphs.MIN_SIZE <= size <= MAX_SIZE:
         raise MiniganError(

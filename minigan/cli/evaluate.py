@@ -1,0 +1,116 @@
+"""``minigan evaluate``: how good are a run's samples?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from minigan.cli import debug_option, json_option
+from minigan.cli.sample import at_least_1, checkpoint_option, seed_option
+
+METRICS = ("classes", "distance", "precision-recall", "neighbours", "parzen", "modes")
+
+
+@click.command(
+    epilog="""\b
+The metrics:
+  classes           which digits, how evenly, how surely     (digits of MNIST)
+  distance          Fréchet distance in the features of minigan's classifier, not FID; with the
+                    floor that real images held out reach     (digits of MNIST)
+  precision-recall  share of good samples, share of the data reached, k = 3  (digits of MNIST)
+  neighbours        pixel distance to the nearest training image: is it memorising?
+  parzen            the log-likelihood of Goodfellow et al. 2014, Table 1: best avoided, but theirs
+  modes             modes captured, share of samples near one  (ring8, grid25)
+
+\b
+Examples:
+  minigan evaluate runs/gan-mnist-1
+  minigan evaluate runs/gan-mnist-1 --metric classes --n 2000 --json
+  minigan evaluate runs/gan-mnist-1 --metric neighbours --picture pairs.png""",
+    short_help="Measure a run's samples.",
+)
+@click.argument("run")
+@click.option("--metric", "metrics", multiple=True, type=click.Choice(METRICS),
+              help="Which; repeatable.  [default: all that suit the data]")  # fmt: skip
+@click.option("--n", "-n", type=at_least_1, default=10_000, show_default=True,
+              help="How many samples.")  # fmt: skip
+@click.option("--data-dir", metavar="DIR", help="Where MNIST's files are, if not where they were.")
+@click.option("--picture", metavar="FILE", help="Samples beside their nearest training images.")
+@seed_option
+@checkpoint_option
+@json_option
+@debug_option
+def evaluate(
+    run: str,
+    metrics: tuple[str, ...],
+    n: int,
+    data_dir: str | None,
+    picture: str | None,
+    seed: int,
+    checkpoint: str,
+    as_json: bool,
+) -> None:
+    """Draw samples from RUN, a folder or a checkpoint file, and measure them."""
+    import numpy as np
+
+    from minigan import plots, train
+    from minigan.errors import MiniganError
+    from minigan.evaluate import neighbours, report
+
+    path = train.choose(run, checkpoint)
+    G, config, step = train.load_generator(path)
+    recipe = config.recipe
+    samples = train.generate(G, train.draw_z(recipe, n, np.random.default_rng(seed)))
+    if samples.ndim == 4:
+        samples = (samples - recipe.pixel_low) / (recipe.pixel_high - recipe.pixel_low)
+        samples = samples.clip(0, 1)  # rounding: tanh and its shift
+    material = _material(samples, recipe, data_dir or config.data_dir)
+    names = list(dict.fromkeys(metrics)) or report.suitable(material)
+    if not names and not picture:
+        raise MiniganError(f"no metric suits {recipe.data}: name one with --metric")
+    for name in names:
+        _check_suits(name, material)
+    if picture:
+        _check_suits("neighbours", material)
+        plots.save(neighbours.picture(samples[:30], material.train.x), picture)
+    answers = {name: report.QUESTIONS[name](material) for name in names}
+    if as_json:
+        numbers = {
+            name: {whose: report.as_json(result) for whose, result in results.items()}
+            for name, results in answers.items()
+        }
+        facts = {"checkpoint": str(path), "step": step, "data": recipe.data, "seed": seed, "n": n}
+        click.echo(json.dumps({**facts, **numbers}))
+    else:
+        click.echo(f"{path}, step {step}: {n:,} samples against {recipe.data}, "
+                   f"split {recipe.split}")  # fmt: skip
+        click.echo(report.table(answers))
+
+
+def _material(samples: Any, recipe: Any, data_dir: str | None) -> Any:
+    """The samples with the run's data, and with other splits of those if there are any."""
+    import dataclasses
+
+    from minigan.data.load import splits
+    from minigan.evaluate.report import Material
+    from minigan.train.trainer import load_data
+
+    train = load_data(recipe, data_dir)
+
+    def other(split: str) -> Any:
+        if split not in splits(recipe.data):
+            return None
+        return load_data(dataclasses.replace(recipe, split=split), data_dir)
+
+    return Material(samples=samples, train=train, test=other("test"), valid=other("valid"))
+
+
+def _check_suits(name: str, material: Any) -> None:
+    """MiniganError for a question that has no meaning here."""
+    from minigan.errors import MiniganError
+
+    if (name == "modes") == material.train.is_images:
+        kind = "images" if material.train.is_images else "points"
+        raise MiniganError(f"--metric {name} does not suit {material.train.name}, which is {kind}")

@@ -1,0 +1,236 @@
+"""Several questions asked of one set of samples, and the answers as a table or as JSON.
+
+Beside each number stands what real images get that the generator has not seen: no measure here has
+a perfect value that one could know without them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from minigan.data import Dataset
+from minigan.data.images import resize
+from minigan.data.toy import MIXTURES
+from minigan.errors import MiniganError
+from minigan.evaluate import classifier, features, modes, neighbours, parzen, precision_recall
+
+LOOKED_UP = 500  # samples whose nearest training image is looked for
+PAIRED = 10_000  # real images, at most, for precision and recall
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What the questions are asked of.
+
+    Args:
+        samples: float32 images (N, C, H, W) in [0, 1], or points (N, 2).
+        train: what the generator learnt from.
+        test: data of the same kind that it has not seen, or None if there are none.
+        valid: images by which a Parzen window is chosen, or None: the first tenth of ``test``.
+    """
+
+    samples: np.ndarray
+    train: Dataset
+    test: Dataset | None = None
+    valid: Dataset | None = None
+
+    @cached_property
+    def classifier(self) -> classifier.Classifier:
+        return classifier.load()
+
+    @cached_property
+    def sample_features(self) -> np.ndarray:
+        return self.classifier.features(digits(self.samples))
+
+    @cached_property
+    def train_features(self) -> np.ndarray:
+        return self.classifier.features(shuffled(digits(self.train.x)))
+
+    @cached_property
+    def test_features(self) -> np.ndarray | None:
+        return (
+            None if self.test is None else self.classifier.features(shuffled(digits(self.test.x)))
+        )
+
+    def unseen(self, question: str) -> Dataset:
+        """The test images; MiniganError if there are none."""
+        if self.test is None:
+            raise MiniganError(
+                f"{question} needs images that the generator has not seen, and {self.train.name} "
+                "has no test split: leave this metric out"
+            )
+        return self.test
+
+
+def shuffled(rows: np.ndarray) -> np.ndarray:
+    """The rows in random order, always the same.  A part of a data set must not be its first rows:
+    of MNIST's test images the first half is of other writers than the second, and easier."""
+    return rows[np.random.default_rng(0).permutation(len(rows))]
+
+
+def digits(images: np.ndarray) -> np.ndarray:
+    """The images as the classifier takes them: grey, 28 x 28; MiniganError for colour."""
+    if images.ndim != 4 or images.shape[1] != 1:
+        raise MiniganError(
+            f"the classifier knows grey digits: expected images of one channel, got {images.shape}"
+        )
+    if images.shape[2:] == (28, 28):
+        return images
+    if images.dtype != np.uint8:
+        images = np.rint(255 * images).astype(np.uint8)
+    return resize(images, 28)
+
+
+# The questions --------------------------------------------------------------------------------
+#
+# Each takes the material and returns {name: result}: the samples' first, then what real images get.
+
+
+def classes(material: Material) -> dict[str, Any]:
+    """Which digits there are, as the classifier sees them."""
+
+    def count(images: np.ndarray) -> features.ClassHistogram:
+        return features.class_histogram(material.classifier.probabilities(digits(images)))
+
+    found = {"samples": count(material.samples)}
+    return found if material.test is None else {**found, "real": count(material.test.x)}
+
+
+def distance(material: Material) -> dict[str, Any]:
+    """Fréchet distance in the classifier's features (not FID), with its floor."""
+    return {
+        "samples": features.classifier_distance(
+            material.train_features, material.sample_features, material.test_features
+        )
+    }
+
+
+def precision_and_recall(material: Material) -> dict[str, Any]:
+    """Share of good samples, share of the data that they reach (k = 3)."""
+    n = min(PAIRED, len(material.samples), len(material.train))
+    real = material.train_features[:n]
+    found = {"samples": precision_recall.precision_recall(real, material.sample_features[:n])}
+    if material.test_features is not None:
+        found["real"] = precision_recall.precision_recall(real, material.test_features[:n])
+    return found
+
+
+def nearest(material: Material) -> dict[str, Any]:
+    """How far the nearest training image is, in pixels: is the generator memorising?"""
+    found = {"samples": neighbours.nearest(material.samples[:LOOKED_UP], material.train.x)}
+    if material.test is not None:
+        unseen = shuffled(material.test.x)[:LOOKED_UP]
+        found["real"] = neighbours.nearest(unseen, material.train.x)
+    return found
+
+
+def likelihood(material: Material) -> dict[str, Any]:
+    """Parzen-window log-likelihood of the test images (Goodfellow et al. 2014, Table 1)."""
+
+    def flat(images: np.ndarray) -> np.ndarray:
+        x = images.reshape(len(images), -1)
+        return x / np.float32(255) if x.dtype == np.uint8 else x
+
+    test = flat(material.unseen("parzen").x)
+    tenth = max(1, len(test) // 10)
+    valid, test = (flat(material.valid.x), test) if material.valid else (test[:tenth], test[tenth:])
+    real = flat(shuffled(material.train.x))
+    return {
+        "samples": parzen.parzen(flat(material.samples), valid, test),
+        "real": parzen.parzen(real[: len(material.samples)], valid, test),
+    }
+
+
+def toy_modes(material: Material) -> dict[str, Any]:
+    """Modes captured and the share of samples near one, of ring8 and grid25."""
+    name = material.train.name
+    return {
+        "samples": modes.toy_modes(material.samples, name),
+        "real": modes.toy_modes(material.train.x[: len(material.samples)], name),
+    }
+
+
+QUESTIONS: dict[str, Callable[[Material], dict[str, Any]]] = {
+    "classes": classes,
+    "distance": distance,
+    "precision-recall": precision_and_recall,
+    "neighbours": nearest,
+    "parzen": likelihood,
+    "modes": toy_modes,
+}
+
+
+def suitable(material: Material) -> list[str]:
+    """The questions that make sense for these data.
+
+    The classifier knows MNIST's digits and nothing else.
+    """
+    if not material.train.is_images:
+        return ["modes"] if MIXTURES[material.train.name].modes.shape[1] == 2 else []
+    names = ["classes", "distance", "precision-recall"] if material.train.name == "mnist" else []
+    return [*names, "neighbours", *(["parzen"] if material.test is not None else [])]
+
+
+# The answers ----------------------------------------------------------------------------------
+
+
+def as_json(result: Any) -> dict[str, Any]:
+    """A result's numbers as plain Python values."""
+    if isinstance(result, neighbours.Neighbours):
+        return {
+            "mean": result.mean, "mean_se": result.mean_se,
+            "samples": len(result.indices), "train": result.train,
+        }  # fmt: skip
+    return dataclasses.asdict(result)
+
+
+def lines(result: Any) -> list[tuple[str, str]]:
+    """(what, value ± standard error and from how many) of a result, for people."""
+    if isinstance(result, features.ClassHistogram):
+        shares = "  ".join(
+            f"{digit}: {100 * count / result.samples:.1f}"
+            for digit, count in enumerate(result.counts)
+        )
+        return [
+            ("classes, %", f"{shares}  (n = {result.samples:,})"),
+            ("entropy", f"{result.entropy:.3f} ± {result.entropy_se:.3f} nats, {result.most:.3f} "
+                        "if even"),
+            ("unsure", f"{100 * result.unsure:.1f} ± {100 * result.unsure_se:.1f} % "
+                       f"(top probability below {result.threshold:g})"),
+        ]  # fmt: skip
+    if isinstance(result, features.ClassifierDistance):
+        found = [("distance", f"{result.value:.2f} ± {result.se:.2f} "
+                              f"({result.samples:,} samples, {result.real:,} real)")]  # fmt: skip
+        if result.floor is not None:
+            found.append(("its floor", f"{result.floor:.2f} ± {result.floor_se:.2f} "
+                                       f"({result.held_out:,} held out)"))  # fmt: skip
+        return found
+    if isinstance(result, precision_recall.PrecisionRecall):
+        counts = f"(k = {result.k}; {result.samples:,} against {result.real:,})"
+        return [
+            ("precision", f"{result.precision:.3f} ± {result.precision_se:.3f} {counts}"),
+            ("recall", f"{result.recall:.3f} ± {result.recall_se:.3f}"),
+        ]
+    if isinstance(result, neighbours.Neighbours):
+        counts = f"({len(result.indices):,} looked up among {result.train:,})"
+        return [("to the nearest", f"{result.mean:.2f} ± {result.mean_se:.2f} {counts}")]
+    name = "parzen" if isinstance(result, parzen.ParzenResult) else "modes"
+    return [(name, str(result))]
+
+
+def table(answers: dict[str, dict[str, Any]]) -> str:
+    """All answers below each other: what, of whom, value."""
+    rows = [
+        (what, whose, value)
+        for results in answers.values()
+        for whose, result in results.items()
+        for what, value in lines(result)
+    ]
+    width = max((len(what) for what, _, _ in rows), default=0)
+    return "\n".join(f"{what:{width}}  {whose:7}  {value}" for what, whose, value in rows)

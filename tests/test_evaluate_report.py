@@ -1,0 +1,182 @@
+"""The questions asked together: real data against itself, what suits which data, the command."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from click.testing import CliRunner
+from PIL import Image
+
+from minigan import data
+from minigan.cli import program
+from minigan.cli.evaluate import METRICS
+from minigan.data import Dataset
+from minigan.errors import MiniganError
+from minigan.evaluate import report
+from minigan.evaluate.report import QUESTIONS, Material
+
+
+def glyphs(count, seed, name="glyphs"):
+    """Digits of fonts, so that there is something to look at without a download."""
+    made = data.load("glyphs", count=count, seed=seed)
+    return Dataset(name, "train", made.x, made.labels, made.classes)
+
+
+@pytest.fixture(scope="module")
+def material():
+    """Samples that are real data themselves."""
+    samples = glyphs(300, 2).x / np.float32(255)
+    return Material(samples=samples, train=glyphs(300, 0, "mnist"), test=glyphs(300, 1))
+
+
+def test_the_command_knows_the_questions():
+    assert tuple(QUESTIONS) == METRICS
+
+
+@pytest.mark.parametrize("name", [name for name in QUESTIONS if name != "modes"])
+def test_real_data_are_as_good_as_real_data(material, name):
+    results = QUESTIONS[name](material)
+    ours, real = results["samples"], results.get("real")
+    if name == "classes":
+        assert sum(ours.counts) == 300
+        assert abs(ours.entropy - real.entropy) < 4 * np.hypot(ours.entropy_se, real.entropy_se)
+    elif name == "distance":
+        assert abs(ours.value - ours.floor) < 4 * np.hypot(ours.se, ours.floor_se)
+    elif name == "precision-recall":
+        for share in ("precision", "recall"):
+            error = np.hypot(getattr(ours, f"{share}_se"), getattr(real, f"{share}_se"))
+            assert abs(getattr(ours, share) - getattr(real, share)) < 4 * error
+    elif name == "neighbours":
+        assert abs(ours.mean - real.mean) < 4 * np.hypot(ours.mean_se, real.mean_se)
+    else:
+        assert abs(ours.mean - real.mean) < 4 * np.hypot(ours.se, real.se)
+    assert json.loads(json.dumps({k: report.as_json(v) for k, v in results.items()}))
+
+
+def test_noise_is_worse_than_real_data(material):
+    noise = np.random.default_rng(0).random(material.samples.shape, np.float32)
+    bad = Material(samples=noise, train=material.train, test=material.test)
+    ask = {name: QUESTIONS[name](bad) for name in QUESTIONS if name != "modes"}
+    assert ask["distance"]["samples"].value > 5 * ask["distance"]["samples"].floor
+    assert ask["precision-recall"]["samples"].precision < 0.1
+    assert ask["neighbours"]["samples"].mean > 1.5 * ask["neighbours"]["real"].mean
+    assert ask["parzen"]["samples"].mean < ask["parzen"]["real"].mean
+    lines = report.table(ask).splitlines()
+    assert len(lines) == 2 * 3 + 2 + 2 * 2 + 2 + 2
+    assert {line[16:23].strip() for line in lines} == {"samples", "real"}
+
+
+def test_of_other_sizes_all_are_made_28_x_28(material):
+    large = np.repeat(np.repeat(material.samples, 2, axis=2), 2, axis=3)
+    counts = [
+        QUESTIONS["classes"](Material(samples=x, train=material.train))["samples"].counts
+        for x in (material.samples, large)
+    ]
+    assert sum(abs(np.subtract(*counts))) < 0.2 * 300
+    with pytest.raises(MiniganError, match="grey digits"):
+        report.digits(np.zeros((2, 3, 28, 28), np.float32))
+
+
+def test_which_questions_suit(material):
+    def suitable(train, test=None):
+        return report.suitable(Material(samples=material.samples, train=train, test=test))
+
+    assert suitable(material.train, material.test) == [n for n in QUESTIONS if n != "modes"]
+    assert suitable(glyphs(20, 0), material.test) == ["neighbours", "parzen"]
+    assert suitable(glyphs(20, 0)) == ["neighbours"]
+    assert suitable(data.load("ring8", count=50)) == ["modes"]
+    assert suitable(data.load("gaussian1d", count=50)) == []
+    with pytest.raises(MiniganError, match="mnist has no test split"):
+        QUESTIONS["parzen"](Material(samples=material.samples, train=material.train))
+
+
+def test_modes_of_real_points():
+    points = data.load("grid25", count=2000)
+    found = QUESTIONS["modes"](Material(samples=points.x[:1000], train=points))
+    assert found["samples"].captured == found["real"].captured == 25
+    assert found["samples"] == found["real"]  # the same rows
+
+
+@pytest.mark.skipif("MINIGAN_DATA" not in os.environ, reason="no MINIGAN_DATA to find MNIST")
+def test_mnist_against_itself():
+    train, test = (data.load("mnist", split=split) for split in ("train", "test"))
+    rows = np.random.default_rng(0).permutation(60_000)
+    samples = train.x[rows[:3000]] / np.float32(255)
+    rest = Dataset("mnist", "train", train.x[rows[3000:13_000]], train.labels[rows[3000:13_000]])
+    material = Material(samples=samples, train=rest, test=test)
+    classes = QUESTIONS["classes"](material)
+    assert classes["samples"].entropy > 2.29
+    assert classes["samples"].unsure < 0.04
+    found = QUESTIONS["distance"](material)["samples"]
+    assert found.value < found.floor + 4 * found.floor_se
+    found = QUESTIONS["precision-recall"](material)
+    assert abs(found["samples"].precision - found["real"].precision) < 0.05
+    assert abs(found["samples"].recall - found["real"].recall) < 0.05
+
+
+# The command ----------------------------------------------------------------------------------
+
+
+def call(*args):
+    return CliRunner().invoke(program, [str(arg) for arg in args])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run on tiny images and one on points."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        tiny.use(monkeypatch)
+        images, _ = tiny.start(folder, steps=2)
+        points, _ = tiny.start(folder, steps=2, name="points", changes={"data": "ring8"})
+        yield images.folder, points.folder
+
+
+def test_a_run_on_images(runs, tmp_path):
+    picture = tmp_path / "pairs.png"
+    result = call("evaluate", runs[0], "--n", 40, "--picture", picture)
+    assert result.exit_code == 0, result.output
+    head, *lines = result.output.splitlines()
+    assert head.endswith("split train")
+    assert "40 samples against npz:" in head
+    assert [line.split()[:4] for line in lines] == [["to", "the", "nearest", "samples"]]
+    with Image.open(picture) as pairs:
+        assert pairs.size[0] > 100
+
+
+def test_a_run_on_points_as_json(runs):
+    result = call("evaluate", runs[1], "--n", 200, "--json")
+    found = json.loads(result.stdout)
+    assert {"checkpoint", "step", "data", "seed", "n", "modes"} == set(found)
+    assert found["modes"]["samples"]["samples"] == 200
+    assert found["modes"]["real"]["captured"] == 8
+
+
+def test_the_seed_decides_the_samples(runs):
+    means = [
+        json.loads(call("evaluate", runs[0], "--json", "--n", 9, "--seed", seed).stdout)
+        ["neighbours"]["samples"]["mean"]
+        for seed in (0, 0, 1)
+    ]  # fmt: skip
+    assert means[0] == means[1] != means[2]
+
+
+@pytest.mark.parametrize(
+    ("which", "options", "message"),
+    [
+        (0, ["--metric", "modes"], "modes does not suit npz:"),
+        (1, ["--metric", "parzen"], "parzen does not suit ring8, which is points"),
+        (1, ["--picture", "x.png"], "neighbours does not suit ring8"),
+        (0, ["--metric", "parzen"], "has no test split"),
+        (0, ["--metric", "parzen", "--checkpoint", "77"], "77"),
+    ],
+)
+def test_errors_are_one_line(runs, options, which, message):
+    result = call("evaluate", runs[which], "--n", 20, *options)
+    assert result.exit_code == 1, result.output
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert not Path("x.png").exists()
