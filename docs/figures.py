@@ -8,6 +8,7 @@
     python docs/figures.py accuracy               tables, on standard output
     python docs/figures.py bits                   a table, on standard output
     python docs/figures.py pools                  a table, on standard output
+    python docs/figures.py yardsticks             a table, on standard output (needs MNIST)
 
 The drawings are made of what the kernels compute: which pixel went where is read off arrays of
 numbered pixels, signs off the transforms' matrices.
@@ -592,6 +593,29 @@ def median_ms(call: Callable[[], object], times: int = 100) -> str:
         seconds.append(1e3 * (time.perf_counter() - start))
     low, median, high = statistics.quantiles(seconds, n=4)
     return f"{median:.2f} ({low:.2f} – {high:.2f})"
+
+
+# Evaluation -----------------------------------------------------------------------------------
+
+
+@main.command()
+def yardsticks() -> None:
+    """The Parzen log-likelihood of MNIST's test images under samples that no GAN made."""
+    from minigan import data
+    from minigan.evaluate.parzen import parzen
+    from minigan.evaluate.yardsticks import YARDSTICKS
+
+    def pixels(split: str) -> tuple[np.ndarray, np.ndarray]:
+        found = data.load("mnist", split=split)
+        return found.x.reshape(len(found), -1) / np.float32(255), found.labels
+
+    (train, labels), (valid, _), (test, _) = map(pixels, ("paper-train", "valid", "test"))
+    rows = []
+    for name, make in YARDSTICKS.items():
+        found = parzen(make(train, labels, 10_000, np.random.default_rng(0)), valid, test)
+        rows.append([name, f"{found.mean:.1f} ± {found.se:.1f}", f"{found.sigma:.4f}",
+                     f"{found.samples:,}"])  # fmt: skip
+    print_table(["samples", "nats", "sigma", "how many"], rows)
 
 
 if __name__ == "__main__":
