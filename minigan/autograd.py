@@ -390,7 +390,12 @@ class Function:
         recorded = _mode.enabled and True in [x.requires_grad for x in inputs]
         if recorded:
             self.needs = tuple([x.requires_grad for x in inputs])
-        y = Tensor(self.forward(*arrays))
+        try:
+            y = Tensor(self.forward(*arrays))
+        except Exception as error:  # NumPy says what is wrong, but not where
+            notes = getattr(error, "__notes__", [])  # Python 3.11 prints them below the error
+            error.__notes__ = [*notes, f"in {type(self).__name__}, given {described(inputs)}"]
+            raise
         if self.is_view and array_module(first).may_share_memory(y.array, first):
             y._version = inputs[0]._version
         if recorded:
@@ -414,6 +419,17 @@ class Function:
         number = self.number
         self.__dict__.clear()
         self.number, self.edges = number, None
+
+
+def described(inputs: Sequence[Any]) -> str:
+    """Shapes and dtypes of at most five tensors, for messages; of other things their type.
+
+    >>> described([Tensor(np.zeros((2, 3))), 1])
+    '(2, 3) float64, int'
+    """
+    texts = [f"{x.shape} {x.dtype}" if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
+    more = [f"{len(texts) - 5} more"] if len(texts) > 5 else []
+    return ", ".join([*texts[:5], *more]) or "nothing"
 
 
 def _edge(x: Tensor) -> Tensor | Function | None:

@@ -650,3 +650,18 @@ def test_the_public_names_are_the_engine():
     assert minigan.grad is grad
     assert minigan.Tensor is Tensor
     assert minigan.Function is Function
+
+
+# Errors ---------------------------------------------------------------------------------------
+
+
+def test_an_error_of_numpy_says_in_which_function_it_arose():
+    with pytest.raises(ValueError, match="broadcast") as caught:
+        Tensor(np.zeros((2, 3))) + Tensor(np.zeros((4, 5)))
+    assert caught.value.__notes__ == ["in Add, given (2, 3) float64, (4, 5) float64"]
+    rows = [Tensor(np.zeros(2))] * 6 + [Tensor(np.zeros(3))]
+    with pytest.raises(ValueError, match="must match") as caught:
+        minigan.cat([x.view(-1, 1) if i else x.view(1, -1) for i, x in enumerate(rows)])
+    (note,) = caught.value.__notes__
+    assert note.startswith("in Concatenate, given (1, 2) float64, (2, 1) float64, ")
+    assert note.endswith(", 2 more")

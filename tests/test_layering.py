@@ -24,7 +24,7 @@ FLOORS = [
     {"nn", "optim", "gradient_check", "gradient_cases"},
     # A recipe is data: which models, objectives and numbers a run is made of.
     {"models", "objectives", "data", "recipes"},
-    {"train", "evaluate", "plots", "graph"},
+    {"train", "evaluate", "plots", "graph", "inspection"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

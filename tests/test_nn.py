@@ -611,3 +611,40 @@ def test_init_gives_the_same_numbers_in_both_dtypes():
 def test_init_mistakes(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Errors ---------------------------------------------------------------------------------------
+
+
+def notes_of(module, *args):
+    with pytest.raises(ValueError, match="linear") as caught:
+        module(*args)
+    return caught.value.__notes__
+
+
+def test_an_error_says_in_which_layer_it_arose():
+    class Two(nn.Module):
+        def __init__(self):
+            self.parts = nn.ModuleList([nn.Sequential(nn.Linear(2, 3), nn.Linear(4, 1))])
+
+        def forward(self, x):
+            return self.parts[0](x)  # a list is not called: its layers' names hold all the same
+
+    (note,) = notes_of(Two(), minigan.zeros(5, 2))
+    assert note == "in layer parts.0.1 (Linear) of Two, given (5, 3) float32"
+    assert notes_of(nn.Linear(4, 1), minigan.zeros(5, 3)) == ["in Linear, given (5, 3) float32"]
+
+
+def test_an_error_keeps_its_class_its_arguments_and_its_own_notes():
+    class Broken(nn.Module):
+        def forward(self, x):
+            error = OSError(2, "no such file")
+            error.__notes__ = ["a hint"]
+            raise error
+
+    with pytest.raises(OSError) as caught:
+        nn.Sequential(Broken())("text")
+    assert caught.value.args == (2, "no such file")
+    assert caught.value.__notes__ == [
+        "a hint", "in layer 0 (Broken) of Sequential, given str"
+    ]  # fmt: skip

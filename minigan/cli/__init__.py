@@ -27,6 +27,7 @@ COMMANDS = {  # in the order of the help, and the module of each
     "evaluate": "evaluate",
     "plot": "plot",
     "graph": "graph",
+    "inspect": "inspect",
     "info": "info",
     "gradcheck": "gradcheck",
     "bench": "bench",
@@ -56,6 +57,8 @@ class Program(click.Group):
             sys.stdout.flush()
         except Exception as error:
             code, line = self._explain(error)
+            if notes := getattr(error, "__notes__", []):  # the layer in which it arose
+                line = f"{line} ({'; '.join(notes)})"
             if self.debug:
                 traceback.print_exc()
             if line:

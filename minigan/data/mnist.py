@@ -195,6 +195,16 @@ def find_files(name: str, prefix: str, data_dir: str | os.PathLike | None) -> tu
     return images, labels
 
 
+def is_here(name: str, split: str) -> bool:
+    """Whether ``$MINIGAN_DATA`` or the cache has the files, so that nothing is downloaded."""
+    prefix, _, _ = SPLITS.get(split, SPLITS["train"])
+    stems = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+    chosen = os.environ.get("MINIGAN_DATA")
+    if chosen and all(_find(Path(chosen).expanduser(), name, stem) for stem in stems):
+        return True
+    return all((cache_folder() / name / f"{stem}.gz").is_file() for stem in stems)
+
+
 def _find(folder: Path, name: str, stem: str) -> Path | None:
     # The folder of that name first: the files of both sets are named alike.
     for place in (folder / name, folder):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigan import backends
-from minigan.autograd import Tensor, no_grad
+from minigan.autograd import Tensor, described, no_grad
 from minigan.backends import array_module, to_numpy
 
 
@@ -58,7 +58,11 @@ class Module:
     _buffer_names: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        try:
+            return self.forward(*args, **kwargs)
+        except Exception as error:
+            _note_layer(error, self, args)
+            raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; every subclass defines it."""
@@ -291,6 +295,20 @@ def zero_grad(parameters: Iterable[Tensor], set_to_none: bool = True) -> None:
             p.grad = None
         else:
             p.grad = Tensor(array_module(p.array).zeros_like(p.array))
+
+
+def _note_layer(error: Exception, module: Module, args: tuple[Any, ...]) -> None:
+    """Note on an error in which layer it arose, as the outermost call that it passes sees it.
+
+    Notes are what Python 3.11 prints below an error; the command line prints them everywhere.
+    """
+    layer, shapes, before = getattr(error, "_layer", (module, described(args), None))
+    name = next((name for name, part in module.named_modules() if part is layer), "")
+    kind, root = type(layer).__name__, type(module).__name__
+    note = f"in {f'layer {name} ({kind}) of {root}' if name else kind}, given {shapes}"
+    others = [text for text in getattr(error, "__notes__", []) if text != before]
+    error.__notes__ = [*others, note]
+    error._layer = layer, shapes, note
 
 
 def _unique(named: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,95 @@
+"""What is looked at: the next step of a run, or the first step of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minigan import backends, creation
+from minigan.autograd import Tensor
+from minigan.data import Batches, Dataset, mnist, to_float
+from minigan.errors import MiniganError
+from minigan.recipes import Recipe
+from minigan.train import checkpoint as checkpoints
+from minigan.train.record import Config
+from minigan.train.setup import build_game, set_schedules
+from minigan.train.step import Game
+from minigan.train.trainer import load_data
+
+
+@dataclass
+class Subject:
+    """A game about to be played: its k batches, the seed of its next step, and a line about it."""
+
+    game: Game
+    batches: list[Tensor]
+    seed: tuple[int, int]
+    description: str
+
+
+def from_run(path: Path, data_dir: str | None = None) -> Subject:
+    """The step that a run would play after this checkpoint, on its own data.
+
+    Files are read only.  MiniganError if the checkpoint is damaged, or the data are not here or
+    not those of the run.
+    """
+    checkpoint = checkpoints.read(path)
+    try:
+        config = Config.from_json(checkpoint.config)
+    except MiniganError as error:
+        raise checkpoints.unusable(path, str(error)) from None
+    recipe, t = config.recipe, checkpoint.step
+    dataset = load_data(recipe, data_dir or config.data_dir)
+    if dataset.checksum != config.data_checksum:
+        raise MiniganError(
+            f"{recipe.data} is not the data that {path} was trained on (its checksum differs): "
+            "name the folder of the same data with --data-dir"
+        )
+    game = build_game(recipe, config.data_shape)
+    owners = {"G": game.G, "D": game.D, "opt_G": game.opt_G, "opt_D": game.opt_D}
+    checkpoints.restore(path, checkpoint, owners)
+    set_schedules(game, recipe, t, config.steps_per_epoch)
+    return Subject(
+        game,
+        _batches(recipe, dataset, config.seed, t),
+        (config.seed, t + 1),
+        f"step {t + 1} of {path}, on its data, {recipe.data}",
+    )
+
+
+def from_recipe(recipe: Recipe, data_dir: str | None = None) -> Subject:
+    """A recipe's first step, with the weights and the batches of a run with seed 0.
+
+    Nothing is downloaded: without the recipe's data it is played on uniform random images.
+    """
+    can_load = recipe.data not in mnist.NAMES or mnist.is_here(recipe.data, recipe.split)
+    dataset = load_data(recipe, data_dir) if can_load or data_dir is not None else None
+    backends.manual_seed((0, 0))
+    if dataset is None:
+        shape = (1, recipe.image_size, recipe.image_size)
+        game = build_game(recipe, shape)
+        low, high = recipe.pixel_low, recipe.pixel_high
+        batches = [
+            creation.rand(recipe.batch_size, *shape) * (high - low) + low
+            for _ in range(recipe.d_steps)
+        ]
+        place = f"random images ({recipe.data} is not here; minigan train would download it)"
+    else:
+        mean = dataset.x.mean(axis=0) / 255 if dataset.is_images else None
+        game = build_game(recipe, dataset.x.shape[1:], data_mean=mean)
+        batches = _batches(recipe, dataset, 0, 0)
+        place = recipe.data
+    set_schedules(game, recipe, 0, 1)
+    return Subject(game, batches, (0, 1), f"step 1 of {recipe.name}, fresh weights, on {place}")
+
+
+def _batches(recipe: Recipe, dataset: Dataset, seed: int, t: int) -> list[Tensor]:
+    """The k batches of the step that follows t steps."""
+    k = recipe.d_steps
+    order = Batches(len(dataset), recipe.batch_size, seed)
+    rows = [dataset.x[order.indices(k * t + i)] for i in range(k)]
+    if dataset.is_images:
+        rows = [to_float(x, recipe.pixel_low, recipe.pixel_high) for x in rows]
+    return [creation.from_numpy(np.ascontiguousarray(x)) for x in rows]
