@@ -19,6 +19,7 @@ _MODULES = (
     "evaluate",
     "functional",
     "graph",
+    "inspection",
     "models",
     "nn",
     "objectives",
