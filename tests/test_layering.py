@@ -25,6 +25,7 @@ FLOORS = [
     # A recipe is data: which models, objectives and numbers a run is made of.
     {"models", "objectives", "data", "recipes"},
     {"train", "evaluate", "plots", "graph", "inspection"},
+    {"reproduce"},
     {"cli", "__main__", "pytest_plugin"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

@@ -28,6 +28,7 @@ COMMANDS = {  # in the order of the help, and the module of each
     "plot": "plot",
     "graph": "graph",
     "inspect": "inspect",
+    "reproduce": "reproduce",
     "info": "info",
     "gradcheck": "gradcheck",
     "bench": "bench",

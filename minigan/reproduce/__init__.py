@@ -1,0 +1,49 @@
+"""The papers' figures and numbers, and what theory says of them: one file each, one command each.
+
+A reproduction is a module with a function ``reproduce(task) -> Outcome``; the rest is the same for
+all: a folder with ``result.json``, the page made of it, and pictures.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from minigan.errors import MiniganError
+
+REPRODUCTIONS = {  # in the order of the list
+    "figure1": "Goodfellow et al. 2014, Figure 1: the game on a line, with the optimal D beside D",
+    "theory": "Goodfellow et al. 2014, section 4: D*, V(D*, G) = -log 4 + 2 JSD, and what is left "
+    "of G's gradient far from the data",
+}
+
+
+def default_folder(name: str, quick: bool) -> Path:
+    """Where the result goes unless another folder is given.
+
+    >>> default_folder("theory", quick=True).as_posix()
+    'results/theory-quick'
+    """
+    return Path("results", f"{name}-quick" if quick else name)
+
+
+def run(name: str, folder: Path | None = None, *, quick: bool = False, seed: int = 0) -> dict:
+    """Do the reproduction of that name and write its folder (default: ``results/NAME``).
+
+    Args:
+        folder: made if it is missing; files of earlier results in it are replaced.
+        quick: a small version, which takes seconds and is judged by the same rule.
+        seed: of every random number.
+
+    Returns the content of ``result.json``, see :mod:`minigan.reproduce.result`.  Raises
+    MiniganError if there is no such reproduction or the folder cannot be written.
+    """
+    if name not in REPRODUCTIONS:
+        known = ", ".join(REPRODUCTIONS)
+        raise MiniganError(f"no reproduction {name!r}: expected one of {known}")
+    from minigan.reproduce.result import Task, finish
+
+    module: Any = importlib.import_module(f"minigan.reproduce.{name.replace('-', '_')}")
+    task = Task(name, REPRODUCTIONS[name], folder or default_folder(name, quick), quick, seed)
+    return finish(task, module.reproduce(task))
