@@ -147,6 +147,25 @@ def test_a_run_on_images(runs, tmp_path):
         assert pairs.size[0] > 100
 
 
+def test_least_is_enough_and_one_less_is_not(material):
+    for name, least in report.LEAST.items():
+        few = Material(samples=material.samples[:least], train=material.train)
+        assert QUESTIONS[name](few)
+        fewer = Material(samples=material.samples[: least - 1], train=material.train)
+        with pytest.raises(ValueError, match="expected at least"):
+            QUESTIONS[name](fewer)
+
+
+def test_other_data_under_the_same_name_are_refused(tmp_path, monkeypatch):
+    tiny.use(monkeypatch)
+    run, _ = tiny.start(tmp_path, steps=1)
+    images = np.zeros((64, 8, 8), np.uint8)
+    np.savez(tmp_path / "tiny.npz", images=images)
+    result = call("evaluate", run.folder, "--n", 9)
+    assert result.exit_code == 1
+    assert "is not the data that" in result.stderr
+
+
 def test_a_run_on_points_as_json(runs):
     result = call("evaluate", runs[1], "--n", 200, "--json")
     found = json.loads(result.stdout)
@@ -172,6 +191,12 @@ def test_the_seed_decides_the_samples(runs):
         (1, ["--picture", "x.png"], "neighbours does not suit ring8"),
         (0, ["--metric", "parzen"], "has no test split"),
         (0, ["--metric", "parzen", "--checkpoint", "77"], "77"),
+        (
+            0,
+            ["--metric", "distance"],
+            "distance needs at least 40 samples and training images, got 20",
+        ),
+        (0, ["--metric", "precision-recall", "--n", "3"], "needs at least 4 samples"),
     ],
 )
 def test_errors_are_one_line(runs, options, which, message):

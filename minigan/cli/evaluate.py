@@ -67,6 +67,11 @@ def evaluate(
         samples = (samples - recipe.pixel_low) / (recipe.pixel_high - recipe.pixel_low)
         samples = samples.clip(0, 1)  # rounding: tanh and its shift
     material = _material(samples, recipe, data_dir or config.data_dir)
+    if material.train.checksum != config.data_checksum:
+        raise MiniganError(
+            f"{recipe.data} is not the data that {run} was trained on (its checksum differs): "
+            "name the folder of the same data with --data-dir"
+        )
     names = list(dict.fromkeys(metrics)) or report.suitable(material)
     if not names and not picture:
         raise MiniganError(f"no metric suits {recipe.data}: name one with --metric")
@@ -108,9 +113,16 @@ def _material(samples: Any, recipe: Any, data_dir: str | None) -> Any:
 
 
 def _check_suits(name: str, material: Any) -> None:
-    """MiniganError for a question that has no meaning here."""
+    """MiniganError for a question that has no meaning, or no answer, here."""
     from minigan.errors import MiniganError
+    from minigan.evaluate.report import LEAST
 
+    least = LEAST.get(name, 1)
+    if min(len(material.samples), len(material.train)) < least:
+        raise MiniganError(
+            f"--metric {name} needs at least {least} samples and training images, got "
+            f"{len(material.samples)} and {len(material.train)}: raise --n, or name other metrics"
+        )
     if (name == "modes") == material.train.is_images:
         kind = "images" if material.train.is_images else "points"
         raise MiniganError(f"--metric {name} does not suit {material.train.name}, which is {kind}")

@@ -166,6 +166,11 @@ QUESTIONS: dict[str, Callable[[Material], dict[str, Any]]] = {
 }
 
 
+# Below so many samples, or training images, there is no answer: two in each group of the jackknife,
+# and more than k neighbours.
+LEAST = {"distance": 40, "precision-recall": 4}
+
+
 def suitable(material: Material) -> list[str]:
     """The questions that make sense for these data.
 
