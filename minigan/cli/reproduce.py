@@ -17,18 +17,31 @@ Examples:
   minigan reproduce figure1 --quick
   minigan reproduce theory --out theory-again --seed 1
 
+Some train networks for hours: stop with Ctrl-C whenever you like, the same command goes on.
+
 The folder holds result.json, a page made from it (result.md), and the figures.  A result that is
 not reproduced is a result too: the exit code is 0.""",
     short_help="Make a paper's figure or number again.",
 )
 @click.argument("name", required=False)
-@click.option("--quick", is_flag=True, help="A small version, in seconds.")
+@click.option("--quick", is_flag=True, help="A small version, in seconds or few minutes.")
 @click.option("--out", metavar="DIR", help="[default: results/NAME, with --quick "
               "results/NAME-quick]")  # fmt: skip
+@click.option("--runs", metavar="DIR", help="Where trainings are kept and found again.  [default: "
+              "results/runs, with --quick results/runs-quick]")  # fmt: skip
+@click.option("--data-dir", metavar="DIR", help="Folder with the files of mnist, fashion-mnist.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @json_option
 @debug_option
-def reproduce(name: str | None, quick: bool, out: str | None, seed: int, as_json: bool) -> None:
+def reproduce(
+    name: str | None,
+    quick: bool,
+    out: str | None,
+    runs: str | None,
+    data_dir: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Make the figure or number NAME of a paper again, beside what was published or what theory
     says; without NAME: list what there is.
     """
@@ -41,7 +54,10 @@ def reproduce(name: str | None, quick: bool, out: str | None, seed: int, as_json
         click.echo(json.dumps(known) if as_json else "\n".join(lines))
         return
     folder = None if out is None else Path(out)
-    result = reproductions.run(name, folder, quick=quick, seed=seed)
+    result = reproductions.run(
+        name, folder, quick=quick, seed=seed, runs=None if runs is None else Path(runs),
+        data_dir=data_dir,
+    )  # fmt: skip
     if as_json:
         click.echo(json.dumps(result))
         return

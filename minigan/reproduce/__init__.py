@@ -28,13 +28,33 @@ def default_folder(name: str, quick: bool) -> Path:
     return Path("results", f"{name}-quick" if quick else name)
 
 
-def run(name: str, folder: Path | None = None, *, quick: bool = False, seed: int = 0) -> dict:
+def default_runs(quick: bool) -> Path:
+    """Where trainings are kept, and found by the next reproduction that needs them.
+
+    >>> default_runs(quick=False).as_posix()
+    'results/runs'
+    """
+    return Path("results", "runs-quick" if quick else "runs")
+
+
+def run(
+    name: str,
+    folder: Path | None = None,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    runs: Path | None = None,
+    data_dir: str | None = None,
+) -> dict:
     """Do the reproduction of that name and write its folder (default: ``results/NAME``).
 
     Args:
         folder: made if it is missing; files of earlier results in it are replaced.
         quick: a small version, which takes seconds and is judged by the same rule.
         seed: of every random number.
+        runs: where trainings are kept (default: ``results/runs``): one that is there already is
+            used, or goes on.
+        data_dir: where the files of MNIST and Fashion-MNIST are, see :func:`minigan.data.load`.
 
     Returns the content of ``result.json``, see :mod:`minigan.reproduce.result`.  Raises
     MiniganError if there is no such reproduction or the folder cannot be written.
@@ -45,5 +65,8 @@ def run(name: str, folder: Path | None = None, *, quick: bool = False, seed: int
     from minigan.reproduce.result import Task, finish
 
     module: Any = importlib.import_module(f"minigan.reproduce.{name.replace('-', '_')}")
-    task = Task(name, REPRODUCTIONS[name], folder or default_folder(name, quick), quick, seed)
+    task = Task(
+        name, REPRODUCTIONS[name], folder or default_folder(name, quick), quick, seed,
+        runs=runs or default_runs(quick), data_dir=data_dir,
+    )  # fmt: skip
     return finish(task, module.reproduce(task))

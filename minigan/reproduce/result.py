@@ -42,6 +42,8 @@ class Task:
     folder: Path
     quick: bool = False
     seed: int = 0
+    runs: Path = Path("results", "runs")
+    data_dir: str | None = None
     started: float = field(default_factory=time.perf_counter)
     started_cpu: float = field(default_factory=time.process_time)
 
@@ -51,10 +53,13 @@ class Task:
 
     def progress(self, steps: Sequence[Any] | range, unit: str = "step") -> Iterator[Any]:
         """The steps one by one, with a progress bar on stderr."""
+        return iter(self.bar(steps, unit=unit))
+
+    def bar(self, steps: Sequence[Any] | range | None = None, **options: Any) -> ProgressBar:
+        """The progress bar; ``options`` are tqdm's."""
         interval = 0.2 if sys.stderr.isatty() else 10  # a log file wants few lines
-        return iter(
-            ProgressBar(steps, self.name, unit=unit, dynamic_ncols=True, mininterval=interval)
-        )
+        options = {"unit": "step", "dynamic_ncols": True, "mininterval": interval, **options}
+        return ProgressBar(steps, self.name, **options)
 
     @property
     def command(self) -> str:

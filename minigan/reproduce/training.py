@@ -1,0 +1,163 @@
+"""The trainings that a reproduction needs: several at once, and each goes on where it stopped.
+
+A training is an ordinary run (see :mod:`minigan.train`) in a folder that all reproductions share,
+so that a figure made of a trained network finds the one that a table has trained before.  Hours of
+work may be stopped at any time and started again with the same command.
+
+Small networks do not fill two cores: two runs on one core each are done sooner than one run after
+the other on both.  So every run gets one thread, and as many run at once as there are threads.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from minigan.errors import MiniganError
+from minigan.files import explained
+from minigan.kernels import parallel
+from minigan.recipes import Recipe
+from minigan.reproduce.result import Task
+from minigan.train import trainer
+from minigan.train.record import Run
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is wanted: a run of that name, after so many steps."""
+
+    name: str
+    recipe: Recipe
+    seed: int
+    steps: int
+
+
+def train(task: Task, wanted: Training) -> Run:
+    """One run on all threads, finished.
+
+    Raises MiniganError if the folder of that name holds another training, or a longer one.
+    """
+    return _advance(task.runs / wanted.name, wanted, wanted.steps, task.data_dir, None, None)
+
+
+def train_all(
+    task: Task,
+    wanted: Sequence[Training],
+    *,
+    every: int,
+    after: Callable[[Run], None] | None = None,
+) -> list[Run]:
+    """All runs, finished: several at once, each on one thread, in turns of ``every`` steps.
+
+    Args:
+        after: called with the run after each of its turns, in the process that trained it; so it
+            must be a function of a module.  It may be called twice for a turn if the first call
+            was cut off.
+
+    Raises MiniganError as ``train`` does.
+    """
+    turns = [
+        (until, training)
+        for training in wanted
+        for until in [*range(every, training.steps, every), training.steps]
+    ]
+    turns.sort(key=lambda turn: turn[0])  # in step: stopped early, all are about equally far
+    with task.bar(total=sum(training.steps for training in wanted)) as bar:
+        if min(parallel.get_num_threads(), len(wanted)) == 1:
+            for until, training in turns:
+                _turn(task.runs, training, until, task.data_dir, after)
+                bar.update(_length(training, until, every))
+        else:
+            _in_processes(task, turns, every, after, bar)
+    return [Run(task.runs / training.name) for training in wanted]
+
+
+def _in_processes(task: Task, turns: list, every: int, after: Callable | None, bar: object) -> None:
+    """As many turns at once as there are threads, but one of each run at a time."""
+    busy: dict[Future, tuple[int, Training]] = {}
+    workers = parallel.get_num_threads()
+    # "spawn": a forked child would inherit the threads' locks, but not the threads.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        while turns or busy:
+            for turn in list(turns):
+                if len(busy) < workers and turn[1] not in [other for _, other in busy.values()]:
+                    until, training = turn
+                    future = pool.submit(_turn, task.runs, training, until, task.data_dir, after)
+                    busy[future] = turn
+                    turns.remove(turn)
+            done, _ = wait(busy, return_when=FIRST_COMPLETED)
+            for future in done:
+                until, training = busy.pop(future)
+                future.result()  # raises what was raised there
+                bar.update(_length(training, until, every))
+
+
+def _length(training: Training, until: int, every: int) -> int:
+    """Steps of the turn that ends at ``until``."""
+    return until - (until - 1) // every * every
+
+
+def _turn(
+    runs: Path, training: Training, until: int, data_dir: str | None, after: Callable | None
+) -> None:
+    run = Run(runs / training.name)
+    if max(run.checkpoints(), default=0) > until:
+        return  # a turn of an earlier day
+    _advance(run.folder, training, until, data_dir, 1, training.steps)
+    if after is not None:
+        after(run)
+
+
+def _advance(
+    folder: Path,
+    wanted: Training,
+    until: int,
+    data_dir: str | None,
+    threads: int | None,
+    total: int | None,
+) -> Run:
+    """Train up to the step ``until``, from the start or from the last checkpoint."""
+    run = Run(folder)
+    quiet = threads is not None
+    if run.config_path.exists():
+        _check_same(run, wanted)
+        last = max(run.checkpoints(), default=0)
+        if last > until:
+            raise MiniganError(
+                f"{folder} is at step {last} already, and step {until} is wanted: remove it, or "
+                "name another folder with --runs"
+            )
+        summary = trainer.resume(
+            folder, steps=until, data_dir=data_dir, threads=threads, quiet=quiet
+        )
+    else:
+        if folder.exists():  # stopped before it began: without a configuration it is no run
+            with explained("remove", folder):
+                shutil.rmtree(folder)
+        summary = trainer.start(
+            wanted.recipe, out=folder, steps=until, seed=wanted.seed, data_dir=data_dir,
+            threads=threads, quiet=quiet, log_every=100, keep=1,
+            sample_every=max(1, (total or until) // trainer.FRAMES),
+        )  # fmt: skip
+    if summary.signal is not None:
+        raise KeyboardInterrupt  # saved; the same command goes on from here
+    return run
+
+
+def _check_same(run: Run, wanted: Training) -> None:
+    config = run.read_config()
+    now, then = asdict(wanted.recipe) | {"seed": wanted.seed}, asdict(config.recipe)
+    then["seed"] = config.seed
+    for key in ("summary", "source"):  # words
+        del now[key], then[key]
+    different = [key for key in now if now[key] != then[key]]
+    if different:
+        key = different[0]
+        raise MiniganError(
+            f"{run.folder} is another training: its {key} is {then[key]}, wanted is {now[key]}; "
+            "remove it, or name another folder with --runs"
+        )
