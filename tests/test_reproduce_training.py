@@ -113,7 +113,7 @@ def test_another_training_of_that_name_is_refused(task):
     task, wanted = task
     train(task, wanted("a"))
     faster = dataclasses.replace(wanted("a").recipe, lr=0.5)
-    with pytest.raises(MiniganError, match="is another training: its lr is 0.0002, wanted is 0.5"):
+    with pytest.raises(MiniganError, match=r"another training: its lr is 0\.0002, wanted is 0\.5"):
         train(task, dataclasses.replace(wanted("a"), recipe=faster))
     with pytest.raises(MiniganError, match="its seed is 0, wanted is 7"):
         train(task, wanted("a", seed=7))

@@ -13,6 +13,7 @@ from typing import Any
 from minigan.errors import MiniganError
 
 REPRODUCTIONS = {  # in the order of the list
+    "table1": "Goodfellow et al. 2014, Table 1: the Parzen-window log-likelihood of MNIST",
     "figure1": "Goodfellow et al. 2014, Figure 1: the game on a line, with the optimal D beside D",
     "theory": "Goodfellow et al. 2014, section 4: D*, V(D*, G) = -log 4 + 2 JSD, and what is left "
     "of G's gradient far from the data",
