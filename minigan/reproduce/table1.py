@@ -349,11 +349,14 @@ def draw_validation(
     lines = [(PUBLISHED["adversarial nets"][0], "published: 225")]
     for name in ("real images", "ten Gaussians", "k-means centres", "one Gaussian"):
         lines.append((heights[name], f"{name}: {heights[name]:.0f}"))
-    for height, text in lines:
+    low = min(60, min(min(curve["nats"]) for curve in curves.values()) - 10)
+    high = max(height for height, _ in lines) + 20
+    place = -math.inf  # of the label below: the next keeps a line's distance
+    for height, text in sorted(lines):
         ax.axhline(height, color="#777777", linewidth=1, linestyle=(0, (4, 3)))
-        ax.text(1.01 * last, height, text, va="center", fontsize=9, color="#333333")
-    ax.set(xlim=(0, last), xlabel="epoch", ylabel="log-likelihood, nats")
-    ax.set_ylim(min(60, min(min(curve["nats"]) for curve in curves.values()) - 10), None)
+        place = max(height, place + 0.045 * (high - low))
+        ax.text(1.01 * last, place, text, va="center", fontsize=9, color="#333333")
+    ax.set(xlim=(0, last), ylim=(low, high), xlabel="epoch", ylabel="log-likelihood, nats")
     ax.legend(loc="lower right", frameon=False, title="updates")
     return picture(figure)
 
