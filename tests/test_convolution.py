@@ -443,9 +443,10 @@ def test_dtypes_are_not_mixed_and_only_floats_are_taken():
 
 
 def test_on_other_arrays_than_numpys_there_is_one_algorithm():
+    x = np.zeros(3)  # stands for one of CuPy's, of float64
     with pytest.raises(ValueError, match="'direct' is for NumPy arrays"):
-        convolution._whole_array("direct")
-    assert convolution._whole_array("auto") is convolution._whole_array("im2col") is array
+        convolution._not_numpys(x, "direct")
+    assert convolution._not_numpys(x, "auto") is convolution._not_numpys(x, "im2col") is array
 
 
 # Layers -------------------------------------------------------------------------------------

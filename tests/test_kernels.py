@@ -1,6 +1,7 @@
 """The twins of each kernel - loops, Numba, whole arrays - compute the same."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigan import kernels
-from minigan.kernels import array, cpu, reference
+from minigan.kernels import array, cpu, cuda, philox, reference
 from minigan.kernels.geometry import Geometry
 
 PUBLIC = {
@@ -16,14 +17,14 @@ PUBLIC = {
     for name, value in vars(kernels).items()
     if inspect.isfunction(value) and value.__module__ == kernels.__name__ and name[0] != "_"
 }
-TWINS = (reference, cpu, array)
+TWINS = (reference, cpu, array)  # cuda is tested in test_cuda.py, on the same arrays
 examples = settings(max_examples=50, deadline=None, derandomize=True)
 
 
-def test_each_kernel_exists_three_times_with_one_signature():
+def test_each_kernel_exists_four_times_with_one_signature():
     for name in PUBLIC:
         expected = list(inspect.signature(getattr(kernels, name)).parameters)
-        for twin in TWINS:
+        for twin in (*TWINS, cuda):
             assert list(inspect.signature(getattr(twin, name)).parameters) == expected, name
 
 
@@ -35,6 +36,7 @@ def test_each_kernel_is_tested_here():
 # Arrays of all shapes, dtypes and memory layouts --------------------------------------------
 
 dtypes = st.sampled_from([np.float32, np.float64])
+float32 = st.just(np.float32)
 seeds = st.integers(0, 2**32 - 1)
 layouts = st.sampled_from(["C", "F", "every other", "backwards", "middle axis first", "broadcast"])
 orders = layouts | st.just("channels-last")  # of images
@@ -64,7 +66,7 @@ def laid_out(values, layout):
 
 
 @st.composite
-def elementwise(draw, size=1):
+def elementwise(draw, size=1, dtypes=dtypes):
     """(gy, x) of equal shape (also empty and 0-dimensional), x with zeros and of that size."""
     shape = tuple(draw(st.lists(st.integers(0, 4), max_size=4)))
     rng, dtype = np.random.default_rng(draw(seeds)), draw(dtypes)
@@ -74,7 +76,7 @@ def elementwise(draw, size=1):
 
 
 @st.composite
-def batch(draw, smallest=1):
+def batch(draw, smallest=1, dtypes=dtypes):
     """(gy, x, mean, inv_std, gamma, beta) for N rows of C features, or images of C channels."""
     N, C = draw(st.integers(smallest, 9)), draw(st.integers(1, 6))
     shape = (N, C, *draw(st.sampled_from([(), (), (3,), (2, 3), (1, 1)])))
@@ -218,6 +220,53 @@ def test_adam_twins(size, dtype, seed, t, weight_decay, betas):
     for result in results[1:]:
         for a, e in zip(result, results[0]):
             np.testing.assert_allclose(a, e, rtol=tolerance, atol=tolerance)
+
+
+def test_adam_tick_twins():
+    for twin in (*TWINS, kernels):
+        state = np.zeros(4)
+        for t in range(1, 6):
+            state[0] = 1e-2 / t
+            twin.adam_tick(state, 0.9, 0.999)
+        expected = [2e-3, 5, 2e-3 / (1 - 0.9**5), (1 - 0.999**5) ** -0.5]
+        np.testing.assert_allclose(state, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_at_twins(dtype):
+    rng = np.random.default_rng(0)
+    gradients = rng.standard_normal((5, 7)).astype(dtype)
+    expected = [rng.standard_normal(7).astype(dtype), *np.zeros((2, 7), dtype)]
+    start = [a.copy() for a in expected]
+    for t, g in enumerate(gradients, 1):
+        reference.adam(expected[0], g, *expected[1:], 1e-2 / t, 0.9, 0.999, 1e-8, 0.1, t)
+    for twin in (*TWINS, kernels):
+        (p, m, v), state = [a.copy() for a in start], np.zeros(4)
+        for t, g in enumerate(gradients, 1):
+            state[0] = 1e-2 / t
+            twin.adam_tick(state, 0.9, 0.999)
+            twin.adam_at(p, g, m, v, state, 0.9, 0.999, 1e-8, 0.1)
+        for a, e in zip((p, m, v), expected):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(a, e, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def fills(name):
+    """All twins fill arrays of any layout and dtype with the same."""
+    expected = getattr(philox, name.removeprefix("fill_"))(7, 8, 9, (3, 5, 2))
+    for twin in (*TWINS, kernels):
+        for layout, dtype in itertools.product(("C", "F", "every other"), (np.float32, np.float64)):
+            out = laid_out(np.full((3, 5, 2), np.nan, dtype), layout)
+            getattr(twin, name)(out, 7, 8, 9)
+            np.testing.assert_array_equal(out, expected.astype(dtype))
+
+
+def test_fill_uniform_twins():
+    fills("fill_uniform")
+
+
+def test_fill_normal_twins():
+    fills("fill_normal")
 
 
 def test_float32_means_lose_nothing_over_many_rows():

@@ -2,9 +2,10 @@
 
     reference.py   plain Python loops: the definition, and the copy to read
     cpu.py         Numba: what runs on NumPy arrays
-    array.py       whole-array operations: what runs on CuPy arrays
+    cuda.py, *.cu  CUDA: what runs on CuPy arrays of float32
+    array.py       whole-array operations: what runs on all others
 
-The functions here look at the array and pass the call on.  The tests hold the three together.
+The functions here look at the array and pass the call on.  The tests hold the four together.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from minigan.kernels.geometry import Geometry, Pair
 _cpu: ModuleType | None = None  # imported at first use: importing Numba takes longer than minigan
 
 
-def _twin(array: Any) -> ModuleType:
+def _twin(array: Any, dtype: type = np.float32) -> ModuleType:
+    """The module for an array; the CUDA kernels are for arrays of this dtype."""
     global _cpu
     if not isinstance(array, np.ndarray):
         from minigan.kernels import array as whole_array
+        from minigan.kernels import cuda
 
-        return whole_array
+        return cuda if cuda.suits(array, dtype) else whole_array
     if _cpu is None:
         from minigan.kernels import cpu
 
@@ -114,6 +117,31 @@ def adam(p: Any, g: Any, m: Any, v: Any, lr: float, beta1: float, beta2: float, 
          weight_decay: float, t: int) -> None:  # fmt: skip
     """One step of Adam (Kingma & Ba 2015, Alg. 1) on flat arrays, in place; t counts from 1."""
     _twin(p).adam(p, g, m, v, lr, beta1, beta2, eps, weight_decay, t)
+
+
+def adam_tick(state: Any, beta1: float, beta2: float) -> None:
+    """Count a step of ``adam_at``, in place.  state (4,) float64: lr, t, and what comes out,
+    lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t).  To start: (lr, 0, 0, 0).
+
+    All that changes from step to step then lies in an array, where a captured step finds it."""
+    _twin(state, np.float64).adam_tick(state, beta1, beta2)
+
+
+def adam_at(p: Any, g: Any, m: Any, v: Any, state: Any, beta1: float, beta2: float, eps: float,
+            weight_decay: float) -> None:  # fmt: skip
+    """``adam`` with lr and t from a state that ``adam_tick`` has counted on."""
+    _twin(p).adam_at(p, g, m, v, state, beta1, beta2, eps, weight_decay)
+
+
+def fill_uniform(out: Any, seed: int, step: int, stream: int) -> None:
+    """Random numbers in [0, 1), in the order of out's indices, by Philox (see philox.py): the
+    same three numbers give the same bits on every backend.  seed, step < 2^64, stream < 2^32."""
+    _twin(out).fill_uniform(out, seed, step, stream)
+
+
+def fill_normal(out: Any, seed: int, step: int, stream: int) -> None:
+    """Standard normal numbers, equal on all backends but for the last digits; as above."""
+    _twin(out).fill_normal(out, seed, step, stream)
 
 
 def max_pool(x: Any, kernel: Pair, geometry: Geometry) -> tuple[Any, Any]:

@@ -1,10 +1,12 @@
-"""The kernels as whole-array operations: what runs on CuPy arrays (and on NumPy arrays too)."""
+"""The kernels as whole-array operations: what runs on CuPy arrays of float64, and of float32 where
+cuda.py has no kernel (and on NumPy arrays too)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from minigan.backends import array_module
+from minigan.kernels import philox
 
 
 def leaky_relu(x, slope):
@@ -84,6 +86,29 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, weight_decay, t):
     v += (1 - beta2) * (g * g - v)
     v_hat = v * (1 / (1 - beta2**t))
     p -= (lr / (1 - beta1**t)) * m / (v_hat**0.5 + eps)
+
+
+def adam_tick(state, beta1, beta2):
+    state[1] += 1
+    state[2] = state[0] / (1 - beta1 ** state[1])
+    state[3] = (1 - beta2 ** state[1]) ** -0.5
+
+
+def adam_at(p, g, m, v, state, beta1, beta2, eps, weight_decay):
+    step_size, v_scale = (state[i].astype(p.dtype) for i in (2, 3))
+    if weight_decay:
+        g = g + weight_decay * p
+    m += (1 - beta1) * (g - m)
+    v += (1 - beta2) * (g * g - v)
+    p -= step_size * m / (v**0.5 * v_scale + eps)
+
+
+def fill_uniform(out, seed, step, stream):
+    out[...] = array_module(out).asarray(philox.uniform(seed, step, stream, out.shape), out.dtype)
+
+
+def fill_normal(out, seed, step, stream):
+    out[...] = array_module(out).asarray(philox.normal(seed, step, stream, out.shape), out.dtype)
 
 
 def log_sum_exp(x, scale):

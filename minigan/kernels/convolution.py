@@ -4,8 +4,9 @@
     im2col.py     columns and a matrix product: works for everything
     winograd.py   fewer multiplications, for 4x4 kernels with stride 2
 
-On CuPy arrays there is one way, columns made by whole-array operations (array.py).  The definition
-as plain loops is in reference.py.
+On CuPy arrays there is one way, columns and a matrix product: made by a CUDA kernel (cuda.py), or
+by whole-array operations where the arrays are float64 (array.py).  The definition as plain loops is
+in reference.py.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def convolve(x: Any, w: Any, geometry: Geometry, algorithm: str = "auto") -> Any
     or cannot do this geometry.
     """
     if not isinstance(x, np.ndarray):
-        return _whole_array(algorithm).convolve(x, w, geometry)
+        return _not_numpys(x, algorithm).convolve(x, w, geometry)
     size = geometry.output_size(x.shape[2:], w.shape[2:])
     return _choose(algorithm, len(x), size, w.shape, geometry).forward(x, w, geometry)
 
@@ -40,7 +41,7 @@ def convolve_input_gradient(
 ) -> Any:
     """gy (N, O, P, Q), w (O, C/groups, kh, kw), size (H, W) -> gx (N, C, H, W)"""
     if not isinstance(gy, np.ndarray):
-        return _whole_array(algorithm).convolve_input_gradient(gy, w, size, geometry)
+        return _not_numpys(gy, algorithm).convolve_input_gradient(gy, w, size, geometry)
     module = _choose(algorithm, len(gy), gy.shape[2:], w.shape, geometry)
     return module.input_gradient(gy, w, size, geometry)
 
@@ -50,7 +51,7 @@ def convolve_weight_gradient(
 ) -> Any:
     """x (N, C, H, W), gy (N, O, P, Q), kernel (kh, kw) -> gw (O, C/groups, kh, kw)"""
     if not isinstance(x, np.ndarray):
-        return _whole_array(algorithm).convolve_weight_gradient(x, gy, kernel, geometry)
+        return _not_numpys(x, algorithm).convolve_weight_gradient(x, gy, kernel, geometry)
     w_shape = (gy.shape[1], x.shape[1] // geometry.groups, *kernel)
     module = _choose(algorithm, len(gy), gy.shape[2:], w_shape, geometry)
     return module.weight_gradient(x, gy, kernel, geometry)
@@ -81,13 +82,14 @@ def _choose(
     return {"im2col": im2col, "winograd": winograd, "direct": direct}[algorithm]
 
 
-def _whole_array(algorithm: str) -> ModuleType:
-    from minigan.kernels import array
-
+def _not_numpys(x: Any, algorithm: str) -> ModuleType:
+    """The module that computes on CuPy arrays."""
     _check_name(algorithm)
     if algorithm not in ("auto", "im2col"):
         raise ValueError(f"algorithm {algorithm!r} is for NumPy arrays: use 'auto' on CuPy arrays")
-    return array
+    from minigan.kernels import array, cuda
+
+    return cuda if cuda.suits(x) else array
 
 
 def _check_name(algorithm: str) -> None:

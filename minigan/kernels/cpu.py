@@ -15,7 +15,9 @@ import numpy as np
 from numba import njit
 
 from minigan.kernels import parallel
+from minigan.kernels.philox import fill_normal, fill_uniform  # noqa: F401
 from minigan.kernels.pooling import max_pool, max_pool_put, max_pool_take  # noqa: F401
+from minigan.kernels.reference import adam_tick  # noqa: F401  (four numbers: nothing to compile)
 from minigan.kernels.resampling import resample  # noqa: F401
 
 # error_model="numpy": division by zero gives inf instead of a check in every iteration;
@@ -270,9 +272,14 @@ def _batch_norm_grad(gy, x, mean, scale, beta, slope, mean_gz, slant, gx):
 
 
 def adam(p, g, m, v, lr, beta1, beta2, eps, weight_decay, t):
+    step_size, v_scale = lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
+    adam_at(p, g, m, v, (lr, t, step_size, v_scale), beta1, beta2, eps, weight_decay)
+
+
+def adam_at(p, g, m, v, state, beta1, beta2, eps, weight_decay):
+    _, _, step_size, v_scale = state
     # Scalars in the arrays' dtype, or float32 loops would be computed in float64.
     real = p.dtype.type
-    step_size, v_scale = lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
     _adam(p, g, m, v, real(step_size), real(1 - beta1), real(1 - beta2), real(v_scale),
           real(eps), real(weight_decay))  # fmt: skip
 

@@ -85,7 +85,7 @@ def to_normal(word0: np.ndarray, word1: np.ndarray) -> tuple[np.ndarray, np.ndar
         r cos(2 pi u), r sin(2 pi u)      r = sqrt(-2 ln v)
 
     with u in [0, 1), and v in (0, 1] from all 32 bits of its word, so that |r| reaches 6.7."""
-    v = word0.astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)
+    v = (word0.astype(np.float32) + np.float32(0.5)) * np.float32(2**-32)
     r = np.sqrt(-2 * np.log(v.astype(np.float64)))
     angle = 2 * np.pi * to_uniform(word1).astype(np.float64)
     return (r * np.cos(angle)).astype(np.float32), (r * np.sin(angle)).astype(np.float32)
@@ -114,3 +114,13 @@ def normal(seed: int, step: int, stream: int, shape: tuple[int, ...]) -> np.ndar
     w = words(seed, step, stream, size)
     pairs = [*to_normal(w[:, 0], w[:, 1]), *to_normal(w[:, 2], w[:, 3])]
     return np.stack(pairs, axis=1).ravel()[:size].reshape(shape)
+
+
+def fill_uniform(out: np.ndarray, seed: int, step: int, stream: int) -> None:
+    """out = uniform(...), in the order of its indices."""
+    out[...] = uniform(seed, step, stream, out.shape)
+
+
+def fill_normal(out: np.ndarray, seed: int, step: int, stream: int) -> None:
+    """out = normal(...), in the order of its indices."""
+    out[...] = normal(seed, step, stream, out.shape)

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from minigan.kernels.philox import fill_normal, fill_uniform  # noqa: F401
+
 
 def leaky_relu(x, slope):
     y = np.empty_like(x)
@@ -108,6 +110,15 @@ def adam(p, g, m, v, lr, beta1, beta2, eps, weight_decay, t):
         m_hat = m[i] / (1 - beta1**t)
         v_hat = v[i] / (1 - beta2**t)
         p[i] -= lr * m_hat / (math.sqrt(v_hat) + eps)
+
+
+def adam_tick(state, beta1, beta2):
+    lr, t = state[0], state[1] + 1
+    state[1:] = t, lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t)
+
+
+def adam_at(p, g, m, v, state, beta1, beta2, eps, weight_decay):
+    adam(p, g, m, v, state[0], beta1, beta2, eps, weight_decay, int(state[1]))
 
 
 def log_sum_exp(x, scale):

@@ -1,0 +1,34 @@
+// Mean and (biased) variance of each channel, in two kernels: see channel_sums.cu.
+//
+// x: (M, C), rows of C channels -> mean, var: (C,)
+
+// Sums of x - shift and of its square: with one of the values, x[0], as shift the variance is not
+// the difference of two large numbers even if the mean is large.
+extern "C" __global__ void batch_stats_partial(const float* x, unsigned M, unsigned C,
+                                               unsigned slice, double* partial) {
+    unsigned c = blockIdx.x * CHANNELS + threadIdx.x;
+    unsigned end = min(M, (blockIdx.y + 1) * slice);
+    double sum = 0, square = 0;
+    if (c < C)
+        for (unsigned m = blockIdx.y * slice + threadIdx.y; m < end; m += TURNS) {
+            double deviation = (double)x[m * C + c] - x[c];
+            sum += deviation;
+            square += deviation * deviation;
+        }
+    hand_in(sum, square, partial, c, C);
+}
+
+// One thread a channel.
+extern "C" __global__ void batch_stats_total(const double* partial, unsigned slices, const float* x,
+                                             unsigned M, unsigned C, float* mean, float* var) {
+    unsigned c = blockIdx.x * blockDim.x + threadIdx.x;
+    if (c >= C) return;
+    double sum = 0, square = 0;
+    for (unsigned s = 0; s < slices; s++) {
+        sum += partial[s * C + c];
+        square += partial[(slices + s) * C + c];
+    }
+    double deviation = sum / M;
+    mean[c] = (float)(x[c] + deviation);
+    var[c] = (float)(square / M - deviation * deviation);
+}
