@@ -34,7 +34,7 @@ def small(monkeypatch):
     monkeypatch.setattr(quality, "SAMPLES", 200)
     monkeypatch.setattr(data, "load", load)
     monkeypatch.setattr(table1, "STEPS_PER_EPOCH", 2)
-    monkeypatch.setattr(table1, "QUICK", table1.Plan(2, 2, 1, samples=60, images=100))
+    monkeypatch.setattr(table1, "QUICK", table1.Plan(2, 2, 1, 1, samples=60, images=100))
     monkeypatch.setattr(parallel, "_num_threads", 1)
 
 
@@ -73,12 +73,14 @@ def test_the_highest_estimate_is_chosen(small, tmp_path, monkeypatch):
     recipe = dataclasses.replace(recipes.get("gan-paper"), batch_size=10)
     run = Run(tmp_path / "run")
     trainer.start(recipe, out=run.folder, steps=2, keep=9, quiet=True)
+    ended = []
     for step in (2, 4, 6):
         trainer.resume(run.folder, steps=step, quiet=True)
-        table1.follow(run, 20, None)
+        ended.append(table1.follow(run, 20, 1, None))
     taken = table1.read_validation(run)
     assert {step: nats for step, (nats, _) in taken.items()} == {2: 1.0, 4: 5.0, 6: 3.0}
     assert (run.folder / "chosen.npz").read_bytes() == run.checkpoint_path(4).read_bytes()
+    assert ended == [False, False, True]  # an epoch, two steps, without a better one
 
 
 def test_a_validation_that_was_cut_off_is_repeated(small, tmp_path):
@@ -86,10 +88,10 @@ def test_a_validation_that_was_cut_off_is_repeated(small, tmp_path):
     recipe = dataclasses.replace(recipes.get("gan-paper"), batch_size=10)
     run = Run(tmp_path / "run")
     trainer.start(recipe, out=run.folder, steps=2, quiet=True)
-    table1.follow(run, 20, None)
+    table1.follow(run, 20, 1, None)
     before = table1.read_validation(run)
     (run.folder / "chosen.npz").unlink()
-    table1.follow(run, 20, None)
+    table1.follow(run, 20, 1, None)
     assert table1.read_validation(run) == before
     assert (run.folder / "chosen.npz").exists()
     assert json.loads((run.folder / "validation.json").read_text()).keys() == {"2"}

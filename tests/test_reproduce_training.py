@@ -77,6 +77,24 @@ def test_a_stopped_training_goes_on(task, monkeypatch):
     assert weights(run) == weights(train(task, wanted("whole")))
 
 
+def over_at_two(run):
+    note(run)
+    return max(run.checkpoints()) == 2 and run.folder.name == "a"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_may_end_early(tmp_path, threads, monkeypatch):
+    values = {"data": "gaussian1d", "batch_size": 8, "latent_dim": 2}
+    recipe = recipes.override(recipes.get("gan-relu"), values)
+    task = Task("demo", "", tmp_path / "out", runs=tmp_path / "runs")
+    parallel.set_num_threads(threads)
+    wanted = [Training(name, recipe, 0, 4) for name in "ab"]
+    runs = train_all(task, wanted, every=1, after=over_at_two)
+    assert [max(run.checkpoints()) for run in runs] == [2, 4]
+    again = train_all(task, wanted, every=1, after=over_at_two)
+    assert [max(run.checkpoints()) for run in again] == [2, 4]
+
+
 def test_ctrl_c_in_a_step_stops_everything(task, monkeypatch):
     task, wanted = task
     play = trainer.play_step

@@ -2,10 +2,10 @@
 
 The paper's networks are trained by the released code's protocol, from several seeds and with both
 orders of the updates: D and G together from one minibatch (the released code) and in turn
-(Algorithm 1 of the paper, k = 1).  The released code has no rule for when to stop: it keeps a copy
-of the networks every epoch and watches a Parzen estimate on validation images.  So here: every few
-epochs the estimate is taken on 1,000 validation images, and the networks for which it was highest
-are those that are tested.
+(Algorithm 1 of the paper, k = 1).  The released code keeps a copy of the networks every epoch and
+watches a Parzen estimate on validation images; when it was stopped is not said.  So here: every few
+epochs the estimate is taken on 1,000 validation images, the networks for which it was highest are
+those that are tested, and a run ends when it has not risen for long.
 
 A single number says little, and this one less than most: the estimate ranks ten Gaussians above the
 paper's GAN, and real images lower than their k-means centres (Theis et al. 2016 advise against it).
@@ -52,18 +52,20 @@ SHOWN = 50  # samples of each run in the picture
 
 @dataclass(frozen=True)
 class Plan:
-    """Seeds of each order, epochs of each run, epochs between two validations; samples of each
-    estimate, and images of each part of MNIST that it is made with."""
+    """Seeds of each order, epochs of each run at most, epochs between two validations and without
+    a better one until the end; samples of each estimate, and images of each part of MNIST that it
+    is made with."""
 
     seeds: int
     epochs: int
     every: int
+    patience: int
     samples: int
     images: int
 
 
-FULL = Plan(seeds=3, epochs=250, every=5, samples=10_000, images=50_000)
-QUICK = Plan(seeds=1, epochs=1, every=1, samples=1000, images=1000)
+FULL = Plan(seeds=3, epochs=250, every=5, patience=50, samples=10_000, images=50_000)
+QUICK = Plan(seeds=1, epochs=1, every=1, patience=1, samples=1000, images=1000)
 
 
 def wanted(order: str, seed: int, epochs: int) -> Training:
@@ -75,8 +77,10 @@ def wanted(order: str, seed: int, epochs: int) -> Training:
 # While it trains -----------------------------------------------------------------------------
 
 
-def follow(run: Run, samples: int, data_dir: str | None) -> None:
+def follow(run: Run, samples: int, patience: int, data_dir: str | None) -> bool:
     """Take the validation estimate of the newest checkpoint; keep a copy of the best so far.
+
+    True if no estimate of the last ``patience`` epochs was better than one before.
 
     It is written to ``validation.json`` in the run's folder, {step: [nats, sigma]}; the copy is
     ``chosen.npz``.
@@ -92,6 +96,8 @@ def follow(run: Run, samples: int, data_dir: str | None) -> None:
     taken[step] = (estimate, sigma)
     text = json.dumps({str(s): values for s, values in sorted(taken.items())})
     write_atomically(run.folder / "validation.json", f"{text}\n".encode())
+    best = max(taken, key=lambda s: taken[s][0])
+    return step - best >= patience * STEPS_PER_EPOCH
 
 
 def read_validation(run: Run) -> dict[int, tuple[float, float]]:
@@ -165,7 +171,9 @@ def reproduce(task: Task) -> Outcome:
         task,
         list(trainings.values()),
         every=plan.every * STEPS_PER_EPOCH,
-        after=functools.partial(follow, samples=plan.samples, data_dir=task.data_dir),
+        after=functools.partial(
+            follow, samples=plan.samples, patience=plan.patience, data_dir=task.data_dir
+        ),
     )
     rows, samples, curves = [], {}, {}
     for (order, seed), run in zip(trainings, runs):
@@ -178,10 +186,11 @@ def reproduce(task: Task) -> Outcome:
     return Outcome(
         settings={
             "networks and optimiser": recipes.get("gan-paper").source,
-            "trained": f"{plan.epochs} epochs of {STEPS_PER_EPOCH} steps, each order of updates "
-            f"from {plan.seeds} seed{'s' * (plan.seeds > 1)}",
-            "chosen": f"the highest estimate on {min(parzen.VALID, plan.images)} validation "
-            f"images, taken every {plan.every} epochs",
+            "trained": f"at most {plan.epochs} epochs of {STEPS_PER_EPOCH} steps, and until the "
+            f"validation estimate has not risen for {plan.patience}; each order of updates from "
+            f"{plan.seeds} seed{'s' * (plan.seeds > 1)}",
+            "validation estimate": f"on {min(parzen.VALID, plan.images)} images, every "
+            f"{plan.every} epochs",
             "estimate": f"{plan.samples} samples, sigma chosen from "
             "10 values between 0.1 and 1 on the validation images, mean of "
             f"{len(material.test)} test images",
@@ -247,6 +256,7 @@ def judge(run: Run, material: Material, n: int) -> tuple[dict[str, Any], np.ndar
     at_the_end = material.estimate(flat(draw(last, n)))
     row = {
         "epoch chosen": checkpoints.read(run.folder / "chosen.npz").step // STEPS_PER_EPOCH,
+        "of": checkpoints.read(last).step // STEPS_PER_EPOCH,
         "log-likelihood, nats": result.mean,
         "standard error": result.se,
         "sigma": result.sigma,
@@ -262,7 +272,7 @@ def real_row(material: Material) -> dict[str, Any]:
     seen = material.seen_by_classifier(material.test.x, material.test_features)
     floor = features.classifier_distance(material.train_features, material.test_features)
     nothing = dict.fromkeys(
-        ["epoch chosen", "log-likelihood, nats", "standard error", "sigma",
+        ["epoch chosen", "of", "log-likelihood, nats", "standard error", "sigma",
          "at the last epoch, nats"]
     )  # fmt: skip
     return {**nothing, **seen, "classifier distance": floor.value, "hours": None}

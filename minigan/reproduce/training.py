@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from minigan.errors import MiniganError
 from minigan.files import explained
@@ -49,14 +50,14 @@ def train_all(
     wanted: Sequence[Training],
     *,
     every: int,
-    after: Callable[[Run], None] | None = None,
+    after: Callable[[Run], bool | None] | None = None,
 ) -> list[Run]:
     """All runs, finished: several at once, each on one thread, in turns of ``every`` steps.
 
     Args:
         after: called with the run after each of its turns, in the process that trained it; so it
             must be a function of a module.  It may be called twice for a turn if the first call
-            was cut off.
+            was cut off.  If it returns True the run has ended, before all its steps are done.
 
     Raises MiniganError as ``train`` does.
     """
@@ -68,15 +69,16 @@ def train_all(
     turns.sort(key=lambda turn: turn[0])  # in step: stopped early, all are about equally far
     with task.bar(total=sum(training.steps for training in wanted)) as bar:
         if min(parallel.get_num_threads(), len(wanted)) == 1:
-            for until, training in turns:
-                _turn(task.runs, training, until, task.data_dir, after)
-                bar.update(_length(training, until, every))
+            while turns:
+                until, training = turns.pop(0)
+                is_over = _turn(task.runs, training, until, task.data_dir, after)
+                _account(turns, training, until, is_over, every, bar)
         else:
             _in_processes(task, turns, every, after, bar)
     return [Run(task.runs / training.name) for training in wanted]
 
 
-def _in_processes(task: Task, turns: list, every: int, after: Callable | None, bar: object) -> None:
+def _in_processes(task: Task, turns: list, every: int, after: Callable | None, bar: Any) -> None:
     """As many turns at once as there are threads, but one of each run at a time."""
     busy: dict[Future, tuple[int, Training]] = {}
     workers = parallel.get_num_threads()
@@ -92,8 +94,18 @@ def _in_processes(task: Task, turns: list, every: int, after: Callable | None, b
             done, _ = wait(busy, return_when=FIRST_COMPLETED)
             for future in done:
                 until, training = busy.pop(future)
-                future.result()  # raises what was raised there
-                bar.update(_length(training, until, every))
+                _account(turns, training, until, future.result(), every, bar)
+
+
+def _account(
+    turns: list, training: Training, until: int, is_over: bool, every: int, bar: Any
+) -> None:
+    """Note that the turn is done; if the run is over, so are the rest of its turns."""
+    if not is_over:
+        bar.update(_length(training, until, every))
+        return
+    turns[:] = [turn for turn in turns if turn[1] != training]
+    bar.update(training.steps - until + _length(training, until, every))
 
 
 def _length(training: Training, until: int, every: int) -> int:
@@ -103,13 +115,13 @@ def _length(training: Training, until: int, every: int) -> int:
 
 def _turn(
     runs: Path, training: Training, until: int, data_dir: str | None, after: Callable | None
-) -> None:
+) -> bool:
+    """Train up to ``until``, and do what follows; True if the run has ended with that."""
     run = Run(runs / training.name)
     if max(run.checkpoints(), default=0) > until:
-        return  # a turn of an earlier day
+        return False  # a turn of an earlier day
     _advance(run.folder, training, until, data_dir, 1, training.steps)
-    if after is not None:
-        after(run)
+    return after is not None and after(run) is True
 
 
 def _advance(
