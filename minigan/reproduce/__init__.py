@@ -15,6 +15,9 @@ from minigan.errors import MiniganError
 REPRODUCTIONS = {  # in the order of the list
     "table1": "Goodfellow et al. 2014, Table 1: the Parzen-window log-likelihood of MNIST",
     "figure1": "Goodfellow et al. 2014, Figure 1: the game on a line, with the optimal D beside D",
+    "figure2": "Goodfellow et al. 2014, Figure 2: samples and their nearest training images",
+    "figure3": "Goodfellow et al. 2014, Figure 3: walks on a line between two z",
+    "collapse": "Does one digit take over late in training? MNIST's class histogram over epochs",
     "theory": "Goodfellow et al. 2014, section 4: D*, V(D*, G) = -log 4 + 2 JSD, and what is left "
     "of G's gradient far from the data",
 }
