@@ -43,7 +43,7 @@ def small(monkeypatch):
     monkeypatch.setattr(data, "load", load)
     monkeypatch.setattr(parallel, "_num_threads", 1)
     monkeypatch.setattr(table1, "STEPS_PER_EPOCH", 2)
-    monkeypatch.setattr(table1, "QUICK", table1.Plan(1, 2, 1, samples=50, images=100))
+    monkeypatch.setattr(table1, "QUICK", table1.Plan(1, 2, 1, 1, samples=50, images=100))
     monkeypatch.setattr(figure2, "QUICK", figure2.Plan(samples=80, test=100, train=100))
     monkeypatch.setattr(figure3, "QUICK", figure3.Plan(walks=40, real=100))
     few = functools.partial(figure3.frechet_with_error, groups=2)

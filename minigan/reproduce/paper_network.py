@@ -7,8 +7,6 @@ before, and trained, with the same name and in the same way, if not.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from minigan.autograd import Tensor
@@ -16,7 +14,6 @@ from minigan.nn import Module
 from minigan.recipes import Recipe
 from minigan.reproduce import table1
 from minigan.reproduce.result import Task
-from minigan.reproduce.training import train_all
 from minigan.train.sampling import generate, load_generator
 from minigan.train.setup import draw_z
 
@@ -55,12 +52,7 @@ class PaperNetwork:
 def obtain(task: Task) -> PaperNetwork:
     """Find the network, or train it, or go on training it: hours from nothing, unless ``quick``."""
     plan = table1.QUICK if task.quick else table1.FULL
-    after = functools.partial(table1.follow, samples=plan.samples, data_dir=task.data_dir)
-    (run,) = train_all(
-        task,
-        [table1.wanted(UPDATES, task.seed, plan.epochs)],
-        every=plan.every * table1.STEPS_PER_EPOCH,
-        after=after,
-    )
+    (run,) = table1.train_and_validate(task, [table1.wanted(UPDATES, task.seed, plan.epochs)], plan)
     G, config, step = load_generator(run.folder / "chosen.npz")
-    return PaperNetwork(G, config.recipe, step // table1.STEPS_PER_EPOCH, plan.epochs)
+    epochs = max(run.checkpoints()) // table1.STEPS_PER_EPOCH
+    return PaperNetwork(G, config.recipe, step // table1.STEPS_PER_EPOCH, epochs)

@@ -74,6 +74,14 @@ def wanted(order: str, seed: int, epochs: int) -> Training:
     return Training(f"gan-paper-{order}-seed{seed}", recipe, seed, epochs * STEPS_PER_EPOCH)
 
 
+def train_and_validate(task: Task, trainings: list[Training], plan: Plan) -> list[Run]:
+    """The runs, finished, each with its ``chosen.npz``: hours, unless they are there already."""
+    after = functools.partial(
+        follow, samples=plan.samples, patience=plan.patience, data_dir=task.data_dir
+    )
+    return train_all(task, trainings, every=plan.every * STEPS_PER_EPOCH, after=after)
+
+
 # While it trains -----------------------------------------------------------------------------
 
 
@@ -167,14 +175,7 @@ def reproduce(task: Task) -> Outcome:
     trainings = {(order, seed): wanted(order, seed, plan.epochs)
                  for seed in seeds for order in ORDERS}  # fmt: skip
     material = load_material(plan, task.data_dir)  # before hours of work, not after
-    runs = train_all(
-        task,
-        list(trainings.values()),
-        every=plan.every * STEPS_PER_EPOCH,
-        after=functools.partial(
-            follow, samples=plan.samples, patience=plan.patience, data_dir=task.data_dir
-        ),
-    )
+    runs = train_and_validate(task, list(trainings.values()), plan)
     rows, samples, curves = [], {}, {}
     for (order, seed), run in zip(trainings, runs):
         row, images = judge(run, material, plan.samples)
