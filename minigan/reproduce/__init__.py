@@ -20,6 +20,11 @@ REPRODUCTIONS = {  # in the order of the list
     "collapse": "Does one digit take over late in training? MNIST's class histogram over epochs",
     "theory": "Goodfellow et al. 2014, section 4: D*, V(D*, G) = -log 4 + 2 JSD, and what is left "
     "of G's gradient far from the data",
+    "dcgan-features": "Radford et al. 2016, section 5: D's features and a linear classifier with "
+    "few labels",
+    "dcgan-walk": "Radford et al. 2016, Figure 4: walks in z, and whether they jump",
+    "dcgan-arithmetic": "Radford et al. 2016, Figures 7 and 8: arithmetic on z with measurable "
+    "attributes",
 }
 
 
