@@ -74,7 +74,7 @@ def test_the_pages(name, small, tmp_path):
 
 def test_the_network_is_the_one_of_table1(small, tmp_path):
     task = Task("figure2", "", tmp_path / "out", True, 0, tmp_path / "runs")
-    follow = functools.partial(table1.follow, samples=50, data_dir=None)
+    follow = functools.partial(table1.follow, samples=50, patience=1, data_dir=None)
     trained = [table1.wanted(order, 0, 2) for order in table1.ORDERS]
     train_all(task, trained, every=2, after=follow)
     folder = tmp_path / "runs" / "gan-paper-simultaneous-seed0"
