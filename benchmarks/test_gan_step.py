@@ -8,6 +8,7 @@ import pytest
 from minigan_bench import _own_step
 
 from minigan import recipes
+from minigan.train.setup import data_shape
 
 MLP = [name for name in recipes.names() if recipes.get(name).model != "dcgan"]
 
@@ -15,5 +16,5 @@ MLP = [name for name in recipes.names() if recipes.get(name).model != "dcgan"]
 @pytest.mark.parametrize("name", MLP)
 def test_training_step(benchmark, name):
     recipe = recipes.get(name)
-    step = _own_step(recipe, (1, recipe.image_size, recipe.image_size))
+    step = _own_step(recipe, data_shape(recipe))
     benchmark.pedantic(step, rounds=60, warmup_rounds=10)

@@ -65,6 +65,7 @@ _CHOICES = {
 }
 
 
+MNISTS = ("mnist", "fashion-mnist", "stacked-mnist")
 MAX_D_STEPS = 1000  # the k batches of a step are in memory together, and a step is not interrupted
 MAX_FLOORS, MAX_WIDTH = 10, 10_000  # of a DCGAN; more is not believed
 # tanh, tanh, sigmoid, tanh
@@ -81,9 +82,9 @@ def _check(r: Recipe) -> None:
             raise MiniganError(f"{key} must be at least 1, got {getattr(r, key)}")
     if r.d_steps > MAX_D_STEPS:
         raise MiniganError(f"d_steps must be at most {MAX_D_STEPS}, got {r.d_steps}")
-    if r.model == "gan" and r.batch_size < 2:
+    if r.model in ("gan", "gan-toy") and r.batch_size < 2:
         raise MiniganError(
-            "batch normalisation needs at least 2 images a batch: set batch_size=2 or more, "
+            "batch normalisation needs at least 2 rows a batch: set batch_size=2 or more, "
             "or model=gan-relu"
         )
     _check_widths(r)
@@ -196,6 +197,21 @@ RECIPES = {
             momentum_epochs=250,
         ),
         Recipe(
+            name="gan-toy",
+            summary="PacGAN's plain GAN for points: grid25, or ring8 with --data (no download)",
+            source="Lin et al. 2018, section 4.1; fjxmlzn/PacGAN, synthetic_data_experiments: "
+            "config.py, pacgan_task.py, bricks.py, num_packing 1",
+            model="gan-toy",
+            latent_dim=2,
+            data="grid25",
+            batch_size=100,
+            epochs=400,
+            updates="simultaneous",  # ali_algorithm: one minibatch, both gradients, then both moves
+            optimizer="adam",
+            lr=1e-4,
+            betas=(0.8, 0.999),
+        ),
+        Recipe(
             name="dcgan",
             summary="DCGAN for 64x64 images, grey or colour",
             model="dcgan",
@@ -229,7 +245,7 @@ def names() -> list[str]:
     """The names of all recipes.
 
     >>> names()
-    ['gan', 'gan-relu', 'gan-paper', 'dcgan', 'dcgan-28', 'dcgan-32']
+    ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'dcgan', 'dcgan-28', 'dcgan-32']
     """
     return list(RECIPES)
 
@@ -252,8 +268,8 @@ def override(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     (0.9, 0.999)
     """
     parsed = parse(recipe, values)
-    if parsed.get("data", recipe.data) not in (recipe.data, "mnist", "fashion-mnist"):
-        parsed.setdefault("split", "train")  # the paper's splits are MNIST's
+    if parsed.get("data", recipe.data) not in (recipe.data, *MNISTS):
+        parsed.setdefault("split", "train")  # only these have the paper's splits
     return dataclasses.replace(recipe, **parsed)
 
 

@@ -15,7 +15,7 @@ from minigan.cli import program
 from minigan.cli.evaluate import METRICS
 from minigan.data import Dataset
 from minigan.errors import MiniganError
-from minigan.evaluate import report
+from minigan.evaluate import modes, report
 from minigan.evaluate.report import QUESTIONS, Material
 
 
@@ -36,7 +36,11 @@ def test_the_command_knows_the_questions():
     assert tuple(QUESTIONS) == METRICS
 
 
-@pytest.mark.parametrize("name", [name for name in QUESTIONS if name != "modes"])
+# Of grey digits; modes asks about points, stacked about three channels.
+GREY = [name for name in QUESTIONS if name not in ("modes", "stacked")]
+
+
+@pytest.mark.parametrize("name", GREY)
 def test_real_data_are_as_good_as_real_data(material, name):
     results = QUESTIONS[name](material)
     ours, real = results["samples"], results.get("real")
@@ -59,7 +63,7 @@ def test_real_data_are_as_good_as_real_data(material, name):
 def test_noise_is_worse_than_real_data(material):
     noise = np.random.default_rng(0).random(material.samples.shape, np.float32)
     bad = Material(samples=noise, train=material.train, test=material.test)
-    ask = {name: QUESTIONS[name](bad) for name in QUESTIONS if name != "modes"}
+    ask = {name: QUESTIONS[name](bad) for name in GREY}
     assert ask["distance"]["samples"].value > 5 * ask["distance"]["samples"].floor
     assert ask["precision-recall"]["samples"].precision < 0.1
     assert ask["neighbours"]["samples"].mean > 1.5 * ask["neighbours"]["real"].mean
@@ -84,7 +88,7 @@ def test_which_questions_suit(material):
     def suitable(train, test=None):
         return report.suitable(Material(samples=material.samples, train=train, test=test))
 
-    assert suitable(material.train, material.test) == [n for n in QUESTIONS if n != "modes"]
+    assert suitable(material.train, material.test) == GREY
     assert suitable(glyphs(20, 0), material.test) == ["neighbours", "parzen"]
     assert suitable(glyphs(20, 0)) == ["neighbours"]
     assert suitable(data.load("ring8", count=50)) == ["modes"]
@@ -98,6 +102,43 @@ def test_modes_of_real_points():
     found = QUESTIONS["modes"](Material(samples=points.x[:1000], train=points))
     assert found["samples"].captured == found["real"].captured == 25
     assert found["samples"] == found["real"]  # the same rows
+
+
+def stacks(rows, seed=0):
+    """Stacked glyphs: three of them, drawn at random, are the channels of one image."""
+    one = glyphs(100, seed)
+    chosen = np.random.default_rng(seed).integers(100, size=(rows, 3))
+    return Dataset("stacked-mnist", "train", one.x[chosen, 0], None), one, chosen
+
+
+def test_stacked_counts_what_the_classifier_names_in_each_channel():
+    stacked, one, chosen = stacks(200)
+    other, _, _ = stacks(150, seed=1)
+    material = Material(samples=other.x / np.float32(255), train=stacked)
+    assert report.suitable(material) == ["stacked", "neighbours"]
+    named = material.classifier.probabilities(one.x).argmax(axis=1)
+    assert len(set(named)) > 3
+    found = QUESTIONS["stacked"](Material(samples=stacked.x / np.float32(255), train=other))
+    assert found["samples"] == modes.stacked_modes(named[chosen])
+    assert found["real"].samples == 150  # there are no more
+    assert QUESTIONS["stacked"](material)["real"].samples == 150  # as many as samples
+    (line, _) = report.table({"stacked": found}).splitlines()
+    assert line.startswith("modes  samples")
+    assert "of 1000 modes, KL" in line
+    assert report.as_json(found["samples"])["captured"] == found["samples"].captured
+
+
+def test_one_stack_is_one_mode():
+    stacked, _, _ = stacks(1)
+    material = Material(samples=np.repeat(stacked.x / np.float32(255), 50, axis=0), train=stacked)
+    found = QUESTIONS["stacked"](material)["samples"]
+    assert (found.captured, found.samples) == (1, 50)
+    assert found.kl == pytest.approx(np.log(1000))
+
+
+def test_stacked_wants_three_channels(material):
+    with pytest.raises(MiniganError, match=r"a digit in each of three channels.* got images of 1"):
+        QUESTIONS["stacked"](material)
 
 
 @pytest.mark.skipif("MINIGAN_DATA" not in os.environ, reason="no MINIGAN_DATA to find MNIST")
@@ -187,6 +228,8 @@ def test_the_seed_decides_the_samples(runs):
     ("which", "options", "message"),
     [
         (0, ["--metric", "modes"], "modes does not suit npz:"),
+        (0, ["--metric", "stacked"], "a digit in each of three channels"),
+        (1, ["--metric", "stacked"], "stacked does not suit ring8, which is points"),
         (1, ["--metric", "parzen"], "parzen does not suit ring8, which is points"),
         (1, ["--picture", "x.png"], "neighbours does not suit ring8"),
         (0, ["--metric", "parzen"], "has no test split"),

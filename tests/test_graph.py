@@ -15,7 +15,7 @@ from minigan import backends, graph, nn, objectives, optim, rand, randn, recipes
 from minigan.autograd import Function, Tensor
 from minigan.cli import program
 from minigan.graph.layout import columns, rows, with_waypoints
-from minigan.train.setup import build_game
+from minigan.train.setup import build_game, data_shape
 from minigan.train.step import Game, play_step
 
 
@@ -104,8 +104,9 @@ def test_every_recipe_can_be_drawn(name):
     if recipe.model == "dcgan":  # the same layers, narrower
         recipe = recipes.override(recipe, {"widths": ",".join("4" for _ in recipe.widths)})
     backends.manual_seed(0)
-    game = build_game(recipe, (1, recipe.image_size, recipe.image_size))
-    steps = graph.record(game, rand(2, 1, recipe.image_size, recipe.image_size))
+    shape = data_shape(recipe)
+    game = build_game(recipe, shape)
+    steps = graph.record(game, rand(2, *shape))
     picture = ElementTree.fromstring(graph.svg(steps))
     texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
     for step in steps:

@@ -20,7 +20,7 @@ from minigan.inspection.draw import pictures
 from minigan.inspection.report import as_data, layers_table, saturation_table
 from minigan.kernels import clock
 from minigan.train import checkpoint
-from minigan.train.setup import build_game
+from minigan.train.setup import build_game, data_shape
 from minigan.train.step import Game, play_step
 
 LR = 0.25
@@ -313,7 +313,7 @@ def test_every_recipe(name):
     if recipe.model == "dcgan":  # the same layers, narrower
         recipe = recipes.override(recipe, {"widths": ",".join("4" for _ in recipe.widths)})
     backends.manual_seed(0)
-    shape = (1, recipe.image_size, recipe.image_size)
+    shape = data_shape(recipe)
     game = build_game(recipe, shape)
     anatomy = take_apart(game, [rand(2, *shape)])
     with_weights = {

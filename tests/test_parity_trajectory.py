@@ -33,7 +33,7 @@ class GivenDropout(torch.nn.Module):
 
 
 @pytest.mark.parametrize("updates", ["alternate", "simultaneous"])
-@pytest.mark.parametrize("name", ["gan", "gan-relu", "gan-paper"])
+@pytest.mark.parametrize("name", ["gan", "gan-relu", "gan-paper", "gan-toy"])
 def test_fifty_steps_equal_pytorch(name, updates):
     recipe = recipes.get(name)
     rng = np.random.default_rng(0)
@@ -42,7 +42,8 @@ def test_fifty_steps_equal_pytorch(name, updates):
 
     # minigan
     minigan.manual_seed(0)
-    G, D = (network.double() for network in build(name, (1, 8, 8), LATENT))
+    shape = (PIXELS,) if name == "gan-toy" else (1, 8, 8)
+    G, D = (network.double() for network in build(name, shape, LATENT))
     dropout = {"dropout": GivenDropout} if name == "gan-paper" else {}
     torch_G, torch_D = peer.PAIRS[name](PIXELS, LATENT, **dropout)
     for own, other in ((G, torch_G.double()), (D, torch_D.double())):
@@ -63,7 +64,7 @@ def test_fifty_steps_equal_pytorch(name, updates):
     backends.manual_seed(1)
     losses = []
     for x in batches:
-        record = game_step.play_step(game, [Tensor(x.reshape(BATCH, 1, 8, 8))])
+        record = game_step.play_step(game, [Tensor(x.reshape(BATCH, *shape))])
         losses.append((record["d_loss"], record["g_loss"]))
 
     # PyTorch

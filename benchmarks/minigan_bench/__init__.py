@@ -166,7 +166,9 @@ def _step_lines(result: dict[str, Any]) -> list[str]:
 
 
 def _step(side: str, recipe: recipes.Recipe) -> Callable[[], object]:
-    shape = (1, recipe.image_size, recipe.image_size)
+    from minigan.train.setup import data_shape
+
+    shape = data_shape(recipe)
     if side in OWN:
         return _own_step(recipes.override(recipe, OWN[side]), shape)
     from minigan_bench import peer

@@ -78,6 +78,15 @@ def gan_paper(
     return G, D
 
 
+def gan_toy(n: int, latent_dim: int) -> tuple[Pair, Pair]:
+    G = []
+    for n_in in (latent_dim, 400, 400, 400):
+        G += [nn.Linear(n_in, 400, bias=False), nn.BatchNorm1d(400, eps=1e-4, momentum=0.05)]
+        G += [nn.ReLU(inplace=True)]
+    D = Pair(Maxout(n, 200, 5), Maxout(200, 200, 5), Maxout(200, 200, 5), nn.Linear(200, 1))
+    return Pair(*G, nn.Linear(400, n)), D
+
+
 class ConvGenerator(nn.Module):
     def __init__(self, *layers: nn.Module):
         super().__init__()
@@ -125,7 +134,7 @@ def dcgan(
     return G, D
 
 
-PAIRS = {"gan": gan, "gan-relu": gan_relu, "gan-paper": gan_paper}
+PAIRS = {"gan": gan, "gan-relu": gan_relu, "gan-paper": gan_paper, "gan-toy": gan_toy}
 
 
 def alternate(G, D, opt_G, opt_D, x, draw_z, d_scale: float = 1.0):

@@ -10,7 +10,7 @@ import click
 from minigan.cli import debug_option, json_option
 from minigan.cli.sample import at_least_1, checkpoint_option, seed_option
 
-METRICS = ("classes", "distance", "precision-recall", "neighbours", "parzen", "modes")
+METRICS = ("classes", "distance", "precision-recall", "neighbours", "parzen", "modes", "stacked")
 
 
 @click.command(
@@ -23,6 +23,8 @@ The metrics:
   neighbours        pixel distance to the nearest training image: is it memorising?
   parzen            the log-likelihood of Goodfellow et al. 2014, Table 1: best avoided, but theirs
   modes             modes captured, share of samples near one  (ring8, grid25)
+  stacked           combinations of digits, of 1000, and how evenly  (stacked-mnist; -n 26000
+                    is what the literature takes)
 
 \b
 Examples:

@@ -41,13 +41,13 @@ def graph(
     from minigan import backends, rand, recipes
     from minigan import graph as graphs
     from minigan.files import write_atomically
-    from minigan.train.setup import build_game
+    from minigan.train.setup import build_game, data_shape
 
     chosen = recipes.override(recipes.get(recipe), dict(map(key_and_value, settings)))
-    image_shape = (int(channels), chosen.image_size, chosen.image_size)
+    shape = data_shape(chosen, int(channels))
     backends.manual_seed(0)
-    game = build_game(chosen, image_shape)
-    steps = graphs.record(game, rand(chosen.batch_size, *image_shape))
+    game = build_game(chosen, shape)
+    steps = graphs.record(game, rand(chosen.batch_size, *shape))
     text = graphs.svg(steps) if path.suffix == ".svg" else graphs.dot(steps)
     write_atomically(path, text.encode())
     if as_json:

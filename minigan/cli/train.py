@@ -42,7 +42,8 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     epilog=f"""{_recipe_list()}
 
 \b
-Data: glyphs, mnist, fashion-mnist, folder:PATH, npz:PATH, ring8, grid25, gaussian1d
+Data: glyphs, mnist, fashion-mnist, stacked-mnist, folder:PATH, npz:PATH,
+      ring8, grid25, gaussian1d
 
 \b
 Examples:

@@ -3,12 +3,12 @@
 import difflib
 import os
 
-from minigan.data import archive, folder, glyphs, mnist, toy
+from minigan.data import archive, folder, glyphs, mnist, stacked, toy
 from minigan.data.dataset import Dataset, one_line
 from minigan.data.images import with_channels
 from minigan.errors import MiniganError
 
-NAMES = ("glyphs", *mnist.NAMES, *toy.MIXTURES)
+NAMES = ("glyphs", *mnist.NAMES, stacked.NAME, *toy.MIXTURES)
 PREFIXES = ("folder:", "npz:")
 
 MAX_SIZE = 4096
@@ -33,6 +33,7 @@ def load(
     ``glyphs``         digits drawn from fonts, made here        train, test
     ``mnist``          handwritten digits, 28 x 28               train, test, paper-train, valid
     ``fashion-mnist``  pictures of clothes, 28 x 28              train, test, paper-train, valid
+    ``stacked-mnist``  three digits of MNIST as R, G and B       train, test, paper-train, valid
     ``folder:PATH``    all pictures under a folder               train
     ``npz:PATH``       a NumPy archive of images                 train, test
     ``ring8``          2-D points, 8 Gaussians on a circle       train, test
@@ -42,8 +43,8 @@ def load(
 
     * ``size``: side of the square images in pixels, 8..4096; None is 28 for made and drawn digits,
       MNIST and folders, and the stored size for archives. Points have none.
-    * ``count``: how many rows to make (glyphs, toys), or to keep, from the first (the others).
-    * ``seed``: which glyphs or points are made; the others have no randomness.
+    * ``count``: how many rows to make (glyphs, stacks, toys), or to keep, from the first (others).
+    * ``seed``: which glyphs, stacks or points are made; the others have no randomness.
     * ``data_dir``: where the MNIST files are; see :func:`minigan.data.mnist.find_files`.
     * ``channels``: 1 grey, 3 RGB, None as it comes.
 
@@ -95,6 +96,13 @@ def _load(
         return mnist.load_mnist(
             name, size=size, split=split, data_dir=data_dir, count=count, channels=channels
         )
+    if name == stacked.NAME:
+        _check_split(name, split, tuple(mnist.SPLITS))
+        if channels == 1:
+            raise MiniganError(f"{name} has a digit in each of three channels: leave channels out")
+        return stacked.make_stacked(
+            size=size, split=split, data_dir=data_dir, count=count, seed=seed
+        )
     if name in toy.MIXTURES:
         _check_split(name, split, toy.SPLITS)
         if size is not None or channels is not None:
@@ -116,13 +124,24 @@ def splits(name: str) -> tuple[str, ...]:
     >>> splits("glyphs"), splits("folder:holidays")
     (('train', 'test'), ('train',))
     """
-    if name in mnist.NAMES:
+    if name in (*mnist.NAMES, stacked.NAME):
         return tuple(mnist.SPLITS)
     if name == "glyphs":
         return glyphs.SPLITS
     if name in toy.MIXTURES:
         return toy.SPLITS
     return ("train",)
+
+
+def is_here(name: str, split: str) -> bool:
+    """Whether the data can be had without a download.
+
+    >>> is_here("glyphs", "train")
+    True
+    """
+    if name == stacked.NAME:
+        name = "mnist"
+    return name not in mnist.NAMES or mnist.is_here(name, split)
 
 
 def _check(*, size: int | None, count: int | None, seed: int, channels: int | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.data import Dataset
+from minigan.data import Dataset, stacked
 from minigan.data.images import resize
 from minigan.data.toy import MIXTURES
 from minigan.errors import MiniganError
@@ -156,6 +156,30 @@ def toy_modes(material: Material) -> dict[str, Any]:
     }
 
 
+def stacked_modes(material: Material) -> dict[str, Any]:
+    """Which of the thousand combinations of stacked MNIST there are, as the classifier sees them.
+
+    Raises MiniganError if the images have not three channels.
+    """
+
+    def count(images: np.ndarray) -> modes.StackedResult:
+        if images.shape[1] != 3:
+            raise MiniganError(
+                "stacked takes a digit in each of three channels, as stacked-mnist has them: "
+                f"got images of {images.shape[1]}"
+            )
+        named = [
+            material.classifier.probabilities(digits(images[:, c : c + 1])).argmax(axis=1)
+            for c in range(3)
+        ]
+        return modes.stacked_modes(np.stack(named, axis=1))
+
+    return {
+        "samples": count(material.samples),
+        "real": count(material.train.x[: len(material.samples)]),  # drawn at random, each of them
+    }
+
+
 QUESTIONS: dict[str, Callable[[Material], dict[str, Any]]] = {
     "classes": classes,
     "distance": distance,
@@ -163,6 +187,7 @@ QUESTIONS: dict[str, Callable[[Material], dict[str, Any]]] = {
     "neighbours": nearest,
     "parzen": likelihood,
     "modes": toy_modes,
+    "stacked": stacked_modes,
 }
 
 
@@ -174,8 +199,10 @@ LEAST = {"distance": 40, "precision-recall": 4}
 def suitable(material: Material) -> list[str]:
     """The questions that make sense for these data.
 
-    The classifier knows MNIST's digits and nothing else.
+    The classifier knows MNIST's digits and nothing else; the Parzen estimate is about grey ones.
     """
+    if material.train.name == stacked.NAME:
+        return ["stacked", "neighbours"]
     if not material.train.is_images:
         return ["modes"] if MIXTURES[material.train.name].modes.shape[1] == 2 else []
     names = ["classes", "distance", "precision-recall"] if material.train.name == "mnist" else []

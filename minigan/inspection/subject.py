@@ -9,12 +9,13 @@ import numpy as np
 
 from minigan import backends, creation
 from minigan.autograd import Tensor
-from minigan.data import Batches, Dataset, mnist, to_float
+from minigan.data import Batches, Dataset, to_float
+from minigan.data.load import is_here
 from minigan.errors import MiniganError
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
 from minigan.train.record import Config
-from minigan.train.setup import build_game, set_schedules
+from minigan.train.setup import build_game, data_shape, set_schedules
 from minigan.train.step import Game
 from minigan.train.trainer import load_data
 
@@ -64,11 +65,11 @@ def from_recipe(recipe: Recipe, data_dir: str | None = None) -> Subject:
 
     Nothing is downloaded: without the recipe's data it is played on uniform random images.
     """
-    can_load = recipe.data not in mnist.NAMES or mnist.is_here(recipe.data, recipe.split)
+    can_load = is_here(recipe.data, recipe.split)
     dataset = load_data(recipe, data_dir) if can_load or data_dir is not None else None
     backends.manual_seed((0, 0))
     if dataset is None:
-        shape = (1, recipe.image_size, recipe.image_size)
+        shape = data_shape(recipe)
         game = build_game(recipe, shape)
         low, high = recipe.pixel_low, recipe.pixel_high
         batches = [

@@ -7,9 +7,10 @@ import numpy as np
 from minigan.errors import MiniganError
 from minigan.models.dcgan import dcgan
 from minigan.models.gan import gan, gan_paper, gan_relu
+from minigan.models.toy import gan_toy
 from minigan.nn import Module
 
-MODELS = ("gan", "gan-relu", "gan-paper", "dcgan")
+MODELS = ("gan", "gan-relu", "gan-paper", "gan-toy", "dcgan")
 
 
 def build(
@@ -39,6 +40,8 @@ def build(
         return gan(image_shape, latent_dim)
     if model == "gan-relu":
         return gan_relu(image_shape, latent_dim)
+    if model == "gan-toy":
+        return gan_toy(image_shape, latent_dim)
     if model == "dcgan":
         return dcgan(image_shape, latent_dim, widths, algorithm=algorithm)
     return gan_paper(image_shape, latent_dim, data_mean)

@@ -9,6 +9,8 @@ import numpy as np
 
 from minigan import backends, models, objectives, optim
 from minigan.autograd import Tensor
+from minigan.data.stacked import NAME as STACKED
+from minigan.data.toy import MIXTURES
 from minigan.nn import Module
 from minigan.recipes import Recipe
 from minigan.train.step import Game
@@ -47,6 +49,21 @@ def build_networks(
         recipe.model, image_shape, recipe.latent_dim,
         data_mean=data_mean, widths=recipe.widths, algorithm=recipe.algorithm,
     )  # fmt: skip
+
+
+def data_shape(recipe: Recipe, channels: int = 1) -> tuple[int, ...]:
+    """The shape of one row of the recipe's data, as far as it is known without them.
+
+    Args:
+        channels: of images, where the data do not decide it.
+
+    >>> from minigan import recipes
+    >>> data_shape(recipes.get("gan")), data_shape(recipes.get("gan-toy"))
+    ((1, 28, 28), (2,))
+    """
+    if recipe.data in MIXTURES:
+        return MIXTURES[recipe.data].modes.shape[1:]
+    return (3 if recipe.data == STACKED else channels, recipe.image_size, recipe.image_size)
 
 
 def draw_z(recipe: Recipe, n: int, rng: np.random.Generator | None = None) -> Tensor:
