@@ -9,6 +9,7 @@
     python docs/figures.py bits                   a table, on standard output
     python docs/figures.py pools                  a table, on standard output
     python docs/figures.py yardsticks             a table, on standard output (needs MNIST)
+    python docs/figures.py stacked                a table, on standard output (needs MNIST)
 
 The drawings are made of what the kernels compute: which pixel went where is read off arrays of
 numbered pixels, signs off the transforms' matrices.
@@ -616,6 +617,29 @@ def yardsticks() -> None:
         rows.append([name, f"{found.mean:.1f} ± {found.se:.1f}", f"{found.sigma:.4f}",
                      f"{found.samples:,}"])  # fmt: skip
     print_table(["samples", "nats", "sigma", "how many"], rows)
+
+
+@main.command()
+def stacked() -> None:
+    """What the count of stacked MNIST's modes gives for real images, and for their labels."""
+    from minigan import data
+    from minigan.evaluate.modes import STACKED_SAMPLES, stacked_modes
+    from minigan.evaluate.report import QUESTIONS, Material
+
+    train, test = (data.load("stacked-mnist", split=split, count=STACKED_SAMPLES)
+                   for split in ("train", "test"))  # fmt: skip
+    found = QUESTIONS["stacked"](Material(samples=test.x, train=train))
+    labels = np.stack([train.labels // 100, train.labels // 10 % 10, train.labels % 10], axis=1)
+    rows = [
+        [what, f"{result.captured:,}", f"{result.kl:.3f} ± {result.kl_se:.3f}",
+         f"{result.kl_floor:.3f}", f"{result.samples:,}"]
+        for what, result in [
+            ("test images, by the classifier", found["samples"]),
+            ("training images, by the classifier", found["real"]),
+            ("training images, by their labels", stacked_modes(labels)),
+        ]
+    ]  # fmt: skip
+    print_table(["stacks of", "modes", "KL, nats", "even", "how many"], rows)
 
 
 if __name__ == "__main__":

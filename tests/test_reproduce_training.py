@@ -9,7 +9,6 @@ from tiny import use, write_data
 from minigan import recipes
 from minigan.errors import MiniganError
 from minigan.kernels import parallel
-from minigan.reproduce import training
 from minigan.reproduce.result import Task
 from minigan.reproduce.training import Training, train, train_all
 from minigan.train import trainer
@@ -143,8 +142,3 @@ def test_a_folder_without_a_configuration_begins_again(task):
     task, wanted = task
     (task.runs / "a" / "samples").mkdir(parents=True)  # killed before the first checkpoint
     assert max(train(task, wanted("a")).checkpoints()) == 6
-
-
-def test_the_length_of_turns():
-    steps = training.Training("a", recipes.get("gan"), 0, 10)
-    assert [training._length(steps, until, 4) for until in (4, 8, 10)] == [4, 4, 2]

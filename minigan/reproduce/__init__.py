@@ -20,6 +20,10 @@ REPRODUCTIONS = {  # in the order of the list
     "collapse": "Does one digit take over late in training? MNIST's class histogram over epochs",
     "theory": "Goodfellow et al. 2014, section 4: D*, V(D*, G) = -log 4 + 2 JSD, and what is left "
     "of G's gradient far from the data",
+    "modes": "Lin et al. 2018 (PacGAN), Table 1, the plain GAN: modes captured of a ring of 8 and "
+    "a grid of 25, and the film of the collapse",
+    "modes-long": "Lin et al. 2018 (PacGAN), Table 1, the plain GAN, trained as long as there: "
+    "400 epochs, more than a day of one core",
     "dcgan-features": "Radford et al. 2016, section 5: D's features and a linear classifier with "
     "few labels",
     "dcgan-walk": "Radford et al. 2016, Figure 4: walks in z, and whether they jump",

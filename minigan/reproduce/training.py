@@ -45,82 +45,89 @@ def train(task: Task, wanted: Training) -> Run:
     return _advance(task.runs / wanted.name, wanted, wanted.steps, task.data_dir, None, None)
 
 
+@dataclass(frozen=True)
+class Turn:
+    """Steps of one training that are done without a pause: those after ``start``, to ``until``."""
+
+    training: Training
+    start: int
+    until: int
+
+
 def train_all(
     task: Task,
     wanted: Sequence[Training],
     *,
-    every: int,
+    every: int | Sequence[int],
     after: Callable[[Run], bool | None] | None = None,
 ) -> list[Run]:
-    """All runs, finished: several at once, each on one thread, in turns of ``every`` steps.
+    """All runs, finished: several at once, each on one thread, in turns.
 
     Args:
+        every: steps of a turn, or the steps after which a turn ends, in order.
         after: called with the run after each of its turns, in the process that trained it; so it
             must be a function of a module.  It may be called twice for a turn if the first call
             was cut off.  If it returns True the run has ended, before all its steps are done.
 
     Raises MiniganError as ``train`` does.
     """
-    turns = [
-        (until, training)
-        for training in wanted
-        for until in [*range(every, training.steps, every), training.steps]
-    ]
-    turns.sort(key=lambda turn: turn[0])  # in step: stopped early, all are about equally far
+    turns = [turn for training in wanted for turn in turns_of(training, every)]
+    turns.sort(key=lambda turn: turn.until)  # in step: stopped early, all are about equally far
     with task.bar(total=sum(training.steps for training in wanted)) as bar:
         if min(parallel.get_num_threads(), len(wanted)) == 1:
             while turns:
-                until, training = turns.pop(0)
-                is_over = _turn(task.runs, training, until, task.data_dir, after)
-                _account(turns, training, until, is_over, every, bar)
+                turn = turns.pop(0)
+                _account(turns, turn, _play(task.runs, turn, task.data_dir, after), bar)
         else:
-            _in_processes(task, turns, every, after, bar)
+            _in_processes(task, turns, after, bar)
     return [Run(task.runs / training.name) for training in wanted]
 
 
-def _in_processes(task: Task, turns: list, every: int, after: Callable | None, bar: Any) -> None:
+def turns_of(training: Training, every: int | Sequence[int]) -> list[Turn]:
+    """The turns of one training.
+
+    >>> from minigan import recipes
+    >>> training = Training("demo", recipes.get("gan"), seed=0, steps=10)
+    >>> [(turn.start, turn.until) for turn in turns_of(training, 4)]
+    [(0, 4), (4, 8), (8, 10)]
+    >>> [(turn.start, turn.until) for turn in turns_of(training, [1, 5, 20])]
+    [(0, 1), (1, 5), (5, 10)]
+    """
+    ends = range(every, training.steps, every) if isinstance(every, int) else every
+    ends = [*(end for end in ends if end < training.steps), training.steps]
+    return [Turn(training, start, until) for start, until in zip([0, *ends], ends)]
+
+
+def _in_processes(task: Task, turns: list[Turn], after: Callable | None, bar: Any) -> None:
     """As many turns at once as there are threads, but one of each run at a time."""
-    busy: dict[Future, tuple[int, Training]] = {}
+    busy: dict[Future, Turn] = {}
     workers = parallel.get_num_threads()
     # "spawn": a forked child would inherit the threads' locks, but not the threads.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         while turns or busy:
             for turn in list(turns):
-                if len(busy) < workers and turn[1] not in [other for _, other in busy.values()]:
-                    until, training = turn
-                    future = pool.submit(_turn, task.runs, training, until, task.data_dir, after)
-                    busy[future] = turn
+                training = [other.training for other in busy.values()]
+                if len(busy) < workers and turn.training not in training:
+                    busy[pool.submit(_play, task.runs, turn, task.data_dir, after)] = turn
                     turns.remove(turn)
             done, _ = wait(busy, return_when=FIRST_COMPLETED)
             for future in done:
-                until, training = busy.pop(future)
-                _account(turns, training, until, future.result(), every, bar)
+                _account(turns, busy.pop(future), future.result(), bar)
 
 
-def _account(
-    turns: list, training: Training, until: int, is_over: bool, every: int, bar: Any
-) -> None:
+def _account(turns: list[Turn], turn: Turn, is_over: bool, bar: Any) -> None:
     """Note that the turn is done; if the run is over, so are the rest of its turns."""
-    if not is_over:
-        bar.update(_length(training, until, every))
-        return
-    turns[:] = [turn for turn in turns if turn[1] != training]
-    bar.update(training.steps - until + _length(training, until, every))
+    if is_over:
+        turns[:] = [other for other in turns if other.training != turn.training]
+    bar.update((turn.training.steps if is_over else turn.until) - turn.start)
 
 
-def _length(training: Training, until: int, every: int) -> int:
-    """Steps of the turn that ends at ``until``."""
-    return until - (until - 1) // every * every
-
-
-def _turn(
-    runs: Path, training: Training, until: int, data_dir: str | None, after: Callable | None
-) -> bool:
-    """Train up to ``until``, and do what follows; True if the run has ended with that."""
-    run = Run(runs / training.name)
-    if max(run.checkpoints(), default=0) > until:
+def _play(runs: Path, turn: Turn, data_dir: str | None, after: Callable | None) -> bool:
+    """Train, and do what follows; True if the run has ended with that."""
+    run = Run(runs / turn.training.name)
+    if max(run.checkpoints(), default=0) > turn.until:
         return False  # a turn of an earlier day
-    _advance(run.folder, training, until, data_dir, 1, training.steps)
+    _advance(run.folder, turn.training, turn.until, data_dir, 1, turn.training.steps)
     return after is not None and after(run) is True
 
 
