@@ -21,7 +21,7 @@ from minigan.inspection.report import as_data, layers_table, saturation_table
 from minigan.kernels import clock
 from minigan.train import checkpoint
 from minigan.train.setup import build_game, data_shape
-from minigan.train.step import Game, play_step
+from minigan.train.step import Game, play_step, read
 
 LR = 0.25
 Z = np.array([[1.0], [2.0]])
@@ -296,7 +296,7 @@ def test_the_step_is_the_one_that_would_be_played():
     found = inspection.take_apart(watched, [x], seed=(3, 4))
     before = state(plain)
     backends.manual_seed((3, 4))
-    assert found.losses == play_step(plain, [x])
+    assert [found.losses] == read([play_step(plain, [x])])
     after = state(plain)
     for i, player in enumerate("GD"):
         for layer in found.layers:

@@ -65,7 +65,7 @@ def test_fifty_steps_equal_pytorch(name, updates):
     losses = []
     for x in batches:
         record = game_step.play_step(game, [Tensor(x.reshape(BATCH, *shape))])
-        losses.append((record["d_loss"], record["g_loss"]))
+        losses.append((record["d_loss"].item(), record["g_loss"].item()))
 
     # PyTorch
     GivenDropout.rng = np.random.default_rng(1)
@@ -124,7 +124,7 @@ def test_twenty_steps_of_a_dcgan_equal_pytorch(shape, widths, algorithm):
     losses = []
     for x in batches:
         record = game_step.play_step(game, [Tensor(x)])
-        losses.append((record["d_loss"], record["g_loss"]))
+        losses.append((record["d_loss"].item(), record["g_loss"].item()))
 
     # PyTorch
     given_again = iter(torch.from_numpy(noise))

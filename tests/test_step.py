@@ -8,7 +8,7 @@ from minigan import objectives, recipes
 from minigan.autograd import Tensor
 from minigan.functional.linear import Linear
 from minigan.train import setup
-from minigan.train.step import play_step
+from minigan.train.step import play_step, read
 
 
 def make_game(name="gan", shape=(1, 6, 6), **values):
@@ -38,7 +38,17 @@ def test_both_players_learn(name, updates):
     assert not same(before_g, game.G)
     assert not same(before_d, game.D)
     assert set(record) == {"d_loss", "g_loss", "d_real", "d_fake"}
-    assert all(np.isfinite(value) for value in record.values())
+    assert all(np.isfinite(value.item()) for value in record.values())
+
+
+def test_what_steps_returned_is_read_together():
+    game = make_game()
+    records = [play_step(game, [batch()]) for _ in range(3)]
+    numbers = read(records)
+    assert numbers == [{name: value.item() for name, value in r.items()} for r in records]
+    assert len({step["d_loss"] for step in numbers}) == 3
+    assert {type(value) for step in numbers for value in step.values()} == {float}
+    assert read([]) == []
 
 
 def test_d_step_leaves_gradients_of_g_untouched(monkeypatch):

@@ -12,9 +12,11 @@ import pytest
 import tiny
 
 from minigan import data, plots, recipes, train
+from minigan.autograd import Tensor
 from minigan.errors import MiniganError
 from minigan.train import checkpoint as checkpoints
 from minigan.train import quality, record, trainer
+from minigan.train.step import read
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +88,7 @@ def test_log_entries_are_what_the_step_returned(tmp_path, no_pictures, monkeypat
     def play(game, batches):
         losses = original(game, batches)
         norm = math.sqrt(sum(float((p.grad.numpy() ** 2).sum()) for p in game.D.parameters()))
-        seen.append((losses, norm))
+        seen.append((*read([losses]), norm))
         return losses
 
     monkeypatch.setattr(trainer, "play_step", play)
@@ -388,7 +390,7 @@ def test_losses_that_are_not_finite_stop_the_run(tmp_path, no_pictures, monkeypa
     def play(game, batches):
         steps.append(1)
         losses = original(game, batches)
-        return {**losses, name: value} if len(steps) == 5 else losses
+        return {**losses, name: Tensor(np.array(value, np.float32))} if len(steps) == 5 else losses
 
     monkeypatch.setattr(trainer, "play_step", play)
     with pytest.raises(MiniganError, match="step 5: ") as error:
@@ -398,6 +400,56 @@ def test_losses_that_are_not_finite_stop_the_run(tmp_path, no_pictures, monkeypa
     assert "--set lr" in str(error.value)
     assert list(run.checkpoints())[-1] == 4
     assert run.read_log()[-1]["step"] == 4
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """Losses are read at logging points only; how many steps each time."""
+    make, look = trainer.Trainer.__init__, trainer.read
+    counts = []
+
+    def init(self, *args, **options):
+        make(self, *args, **options)
+        self.reads_each_step = False
+
+    def count(records):
+        counts.append(len(records))
+        return look(records)
+
+    monkeypatch.setattr(trainer.Trainer, "__init__", init)
+    monkeypatch.setattr(trainer, "read", count)
+    return counts
+
+
+def test_on_a_gpu_losses_are_read_at_logging_points(tmp_path, no_pictures, as_on_a_gpu):
+    run, summary = tiny.start(tmp_path, steps=12, log_every=5, checkpoint_every=8)
+    assert [n for n in as_on_a_gpu if n] == [1, 4, 3, 2, 2]  # steps 1, 5, 8 (saved), 10, 12
+    assert [entry["step"] for entry in run.read_log()] == [1, 5, 10]
+    other, _ = tiny.start(tmp_path, steps=12, log_every=1, name="other")
+    assert_same_state(run, other, 12)
+    assert summary.losses == {key: other.read_log()[-1][key] for key in summary.losses}
+
+
+@pytest.mark.parametrize(("step", "saved"), [(5, 4), (6, 4), (9, 8)])
+def test_on_a_gpu_no_checkpoint_is_written_after_a_loss_that_is_not_finite(
+    tmp_path, no_pictures, monkeypatch, as_on_a_gpu, step, saved
+):
+    """One infinite loss, with finite ones after it, is found at the next reading."""
+    original = trainer.play_step
+    steps = []
+
+    def play(game, batches):
+        steps.append(1)
+        losses = original(game, batches)
+        bad = {"g_loss": Tensor(np.array(np.inf, np.float32))}
+        return {**losses, **bad} if len(steps) == step else losses
+
+    monkeypatch.setattr(trainer, "play_step", play)
+    with pytest.raises(MiniganError, match=f"step {step}: G's loss is inf") as error:
+        tiny.start(tmp_path, steps=10, checkpoint_every=4, log_every=100)
+    run = train.Run(tmp_path / "run")
+    assert list(run.checkpoints())[-1] == saved
+    assert str(run.checkpoint_path(saved)) in str(error.value)
 
 
 def test_a_real_divergence(tmp_path, no_pictures):

@@ -15,7 +15,7 @@ from minigan.autograd import Function, Tensor
 from minigan.backends import array_module
 from minigan.kernels.clock import Clock
 from minigan.nn import LeakyReLU, Module, ReLU
-from minigan.train.step import Game, play_step
+from minigan.train.step import Game, play_step, read
 
 REPEATS = 3  # the first may compile, and a pause of the machine spoils one at most
 
@@ -181,7 +181,7 @@ class _Probe:
 
     def play(self, batches: list[Tensor]) -> Anatomy:
         with self._listening(), np.errstate(over="ignore", invalid="ignore"), self._timed("rest"):
-            losses = play_step(self.game, batches)
+            (losses,) = read([play_step(self.game, batches)])
         return self._report(losses)
 
     def _report(self, losses: dict[str, float]) -> Anatomy:

@@ -7,6 +7,10 @@ Where the gradient is cut.  Each player's loss depends on both networks, but eac
 itself.  D's loss stops at the fakes, which are made without recording (``no_grad``), as if they
 were given images.  G's loss must pass *through* D to reach G; ``backward(inputs=G)`` walks that
 way only, so D's weights neither change nor cost a weight gradient.
+
+Nothing here looks at a number.  On a GPU the CPU only hands out work, and is ahead of it; to read
+a loss it would have to wait until all that was handed out is done.  So the losses come back as
+tensors, and whoever wants numbers calls ``read``, seldom.
 """
 
 from __future__ import annotations
@@ -17,8 +21,11 @@ from typing import Any
 
 from minigan import kernels
 from minigan.autograd import Tensor, no_grad
+from minigan.backends import array_module, to_numpy
 from minigan.nn import Module
 from minigan.objectives import NonSaturating
+
+Record = dict[str, Tensor]  # d_loss, g_loss, d_real, d_fake: of one element each, on the device
 
 
 @dataclass
@@ -41,17 +48,17 @@ class Game:
     updates: str = "alternate"
 
 
-def play_step(game: Game, batches: list[Tensor]) -> dict[str, float]:
+def play_step(game: Game, batches: list[Tensor]) -> Record:
     """One update of G, and one of D for each of the k batches of real images.
 
     Returns the losses and mean D(x), mean D(G(z)) as D saw them in its last update:
-    ``{"d_loss", "g_loss", "d_real", "d_fake"}``.
+    ``{"d_loss", "g_loss", "d_real", "d_fake"}``, tensors of one element.
     """
     play = alternate if game.updates == "alternate" else simultaneous
     return play(game, batches)
 
 
-def alternate(game: Game, batches: list[Tensor]) -> dict[str, float]:
+def alternate(game: Game, batches: list[Tensor]) -> Record:
     """Algorithm 1: D first, k times, then G against the D that has just learnt."""
     G, D = game.G, game.D
 
@@ -78,7 +85,7 @@ def alternate(game: Game, batches: list[Tensor]) -> dict[str, float]:
     return _record(d_loss, g_loss, real_logits, fake_logits)
 
 
-def simultaneous(game: Game, batches: list[Tensor]) -> dict[str, float]:
+def simultaneous(game: Game, batches: list[Tensor]) -> Record:
     """The released code of 2014: both gradients at the same point, same z, same dropout masks.
 
     Both players learn from one batch, so there is no k here: ``batches`` holds one.
@@ -106,10 +113,23 @@ def simultaneous(game: Game, batches: list[Tensor]) -> dict[str, float]:
     return _record(d_loss, g_loss, real_logits, fake_logits)
 
 
-def _record(d_loss: Tensor, g_loss: Tensor, real: Tensor, fake: Tensor) -> dict[str, float]:
+def _record(d_loss: Tensor, g_loss: Tensor, real: Tensor, fake: Tensor) -> Record:
     return {
-        "d_loss": d_loss.item(),
-        "g_loss": g_loss.item(),
-        "d_real": float(kernels.sigmoid(real.array).mean()),
-        "d_fake": float(kernels.sigmoid(fake.array).mean()),
+        "d_loss": d_loss.detach(),
+        "g_loss": g_loss.detach(),
+        "d_real": Tensor(kernels.sigmoid(real.array).mean()),
+        "d_fake": Tensor(kernels.sigmoid(fake.array).mean()),
     }
+
+
+def read(records: list[Record]) -> list[dict[str, float]]:
+    """What steps returned as numbers: in one copy, which waits until the device has played them.
+
+    >>> read([{"d_loss": Tensor(1.5), "g_loss": Tensor(0.5)}])
+    [{'d_loss': 1.5, 'g_loss': 0.5}]
+    """
+    if not records:
+        return []
+    arrays = [value.array for record in records for value in record.values()]
+    numbers = iter(to_numpy(array_module(arrays[0]).stack(arrays)).tolist())
+    return [{name: next(numbers) for name in record} for record in records]

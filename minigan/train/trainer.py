@@ -41,7 +41,7 @@ from minigan.train.progress import ProgressBar
 from minigan.train.record import Config, Run
 from minigan.train.sampling import generate
 from minigan.train.setup import build_game, draw_z, set_schedules
-from minigan.train.step import play_step
+from minigan.train.step import Record, play_step, read
 
 GRID = 64  # images in a sample grid
 POINTS = 1000  # points in a picture of points
@@ -264,6 +264,7 @@ class Trainer:
         self.run, self.config, self.dataset, self.quiet = run, config, dataset, quiet
         self.clock = Clock() if profile else None
         self.step = 0  # how many were played
+        self.reads_each_step = backends.current_backend() == "numpy"  # there it costs nothing
         self.batches = Batches(len(dataset), recipe.batch_size, config.seed)
 
         # The same noise every time, from generators of its own.
@@ -277,7 +278,8 @@ class Trainer:
         self.game = build_game(recipe, config.data_shape, data_mean=mean)
         self.ema = EMA(self.game.G, recipe.ema) if recipe.ema else None
 
-        self.losses: dict[str, float] = {}
+        self.unread: list[Record] = []  # of the last steps, on the device still
+        self.losses: dict[str, float] = {}  # of the last step that was read
         self.seconds_before = 0.0  # spent on this run by earlier processes
         self.began = time.perf_counter()
         self.qualities = {
@@ -297,15 +299,19 @@ class Trainer:
                 while self.step < config.steps and stop.signal is None:
                     with self._watched():
                         self._play()
-                    bar.set_postfix_str(_in_short(self.losses), refresh=False)
-                    bar.update()
                     step = self.step
-                    if step % config.log_every == 0 or step == 1:
+                    is_logged = step % config.log_every == 0 or step == 1
+                    if is_logged or self.reads_each_step:
+                        self._read()
+                        bar.set_postfix_str(_in_short(self.losses), refresh=False)
+                    bar.update()
+                    if is_logged:
                         logged_at = self._log(logged_at)
                     if step % config.sample_every == 0 or step == config.steps:
                         self.draw_samples()
                     if step % config.checkpoint_every == 0:
                         self.save()
+            self._read()
             if self.step not in self.qualities:
                 self.save()
             if self.losses:
@@ -326,7 +332,8 @@ class Trainer:
 
     def _watched(self) -> contextlib.AbstractContextManager[None]:
         """With a clock on, except in the first step of this process."""
-        return self.clock.running() if self.clock and self.losses else contextlib.nullcontext()
+        is_first = not self.unread and not self.losses
+        return contextlib.nullcontext() if self.clock is None or is_first else self.clock.running()
 
     def _play(self) -> None:
         """One step of the game: the schedules, k batches, both players, the average."""
@@ -336,13 +343,24 @@ class Trainer:
         with section("data"):
             real = [self._batch(k * t + i) for i in range(k)]
         backends.manual_seed((self.config.seed, t + 1))
-        losses = play_step(self.game, real)
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                self._diverged(_NAMES[name], value)
+        self.unread.append(play_step(self.game, real))
         if self.ema:
             self.ema.update()
-        self.step, self.losses = t + 1, losses
+        self.step = t + 1
+
+    def _read(self) -> None:
+        """Bring the losses of all steps since the last reading to the CPU, and look at each.
+
+        Reading waits for a GPU, so it is done where something is written: a line of the log, a
+        picture, a checkpoint.  No step is passed over; what is unread is read before a checkpoint.
+        """
+        numbers = read(self.unread)
+        for step, losses in enumerate(numbers, self.step - len(numbers) + 1):
+            for name, value in losses.items():
+                if not math.isfinite(value):
+                    self._diverged(step, _NAMES[name], value)
+        self.unread.clear()
+        self.losses = numbers[-1] if numbers else self.losses
 
     def _batch(self, number: int) -> Tensor:
         x = self.dataset.x[self.batches.indices(number)]
@@ -350,10 +368,10 @@ class Trainer:
             x = to_float(x, self.config.recipe.pixel_low, self.config.recipe.pixel_high)
         return creation.from_numpy(x)
 
-    def _diverged(self, what: str, value: float) -> None:
+    def _diverged(self, step: int, what: str, value: float) -> None:
         last = max(self.qualities)
         raise MiniganError(
-            f"step {self.step + 1}: {what} is {value}, so training was stopped; the last good "
+            f"step {step}: {what} is {value}, so training was stopped; the last good "
             f"checkpoint is {self.run.checkpoint_path(last)}; try a smaller lr (--set lr=...), "
             "a larger batch or another recipe"
         )
@@ -380,7 +398,7 @@ class Trainer:
         }
         for name, value in norms.items():
             if not math.isfinite(value):
-                self._diverged(_NAMES[name], value)
+                self._diverged(self.step, _NAMES[name], value)
         entry = {
             "step": self.step,
             "epoch": round(self.step / self.config.steps_per_epoch, 4),
@@ -400,6 +418,7 @@ class Trainer:
         """Write the picture of what G makes of the fixed noise now."""
         from minigan import plots
 
+        self._read()
         recipe = self.config.recipe
         samples = self._generate(self.sample_z)
         if self.dataset.is_images:
@@ -439,6 +458,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint, then remove those that are neither among the last nor the best."""
+        self._read()
         # Nothing is learnt at step 0: a few samples will do, so that a large G starts at once.
         samples = self._generate(self.quality_z if self.step else self.sample_z)
         distance = self._distance(samples)
@@ -463,7 +483,7 @@ class Trainer:
 
     def _distance(self, samples: np.ndarray) -> float:
         if not np.isfinite(samples).all():
-            self._diverged("a sample of G", math.nan)
+            self._diverged(self.step, "a sample of G", math.nan)
         recipe = self.config.recipe
         x = quality.features(samples, recipe.pixel_low, recipe.pixel_high)
         return quality.frechet(self.real_gaussian, quality.gaussian(iter([x])))
