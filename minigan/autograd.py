@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backends import array_module, to_numpy, xp
+from minigan.backends import array_module, moved, to_numpy, xp
 
 
 class Tensor:
@@ -183,10 +183,13 @@ class Tensor:
         return self
 
     def copy_(self, source: Tensor | np.ndarray) -> Tensor:
-        """Overwrite the values with those of ``source`` (broadcast, converted to this dtype)."""
+        """Overwrite the values with those of ``source`` (broadcast, converted to this dtype), which
+        may be on another backend."""
         self.changed_in_place(source)
         array = source.array if isinstance(source, Tensor) else source
-        self.array[...] = array_module(self.array).asarray(array)
+        if not hasattr(array, "strides"):  # numbers, lists, tensors of PyTorch
+            array = np.asarray(array)
+        self.array[...] = moved(array, array_module(self.array))
         return self
 
     def fill_(self, value: float) -> Tensor:
@@ -386,7 +389,7 @@ class Function:
         first = arrays[0]
         for other in arrays[1:]:
             if other.dtype != first.dtype or type(other) is not type(first):
-                raise TypeError(_mixture(self, arrays))
+                raise TypeError(_mixture(type(self).__name__, arrays))
         recorded = _mode.enabled and True in [x.requires_grad for x in inputs]
         if recorded:
             self.needs = tuple([x.requires_grad for x in inputs])
@@ -439,10 +442,16 @@ def _edge(x: Tensor) -> Tensor | Function | None:
     return x if x.grad_fn is None else x.grad_fn
 
 
-def _mixture(function: Function, arrays: Sequence[Any]) -> str:
-    kinds = ", ".join(f"{type(a).__module__.split('.')[0]} {a.dtype}" for a in arrays)
+def check_together(function: str, *arrays: Any) -> None:
+    """TypeError, naming the function, unless the arrays are all NumPy's or all CuPy's."""
+    if len({type(array) for array in arrays}) > 1:
+        raise TypeError(_mixture(function, arrays))
+
+
+def _mixture(function: str, arrays: Sequence[Any]) -> str:
+    kinds = ", ".join(f"{array_module(a).__name__} {a.dtype}" for a in arrays)
     return (
-        f"{type(function).__name__} got a mixture of {kinds}: "
+        f"{function} got a mixture of {kinds}: "
         "bring them together first, with .float(), .double() or .to('numpy' | 'cupy')"
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import backends
+from minigan import backends, draws
 from minigan.autograd import Tensor
 from minigan.backends import array_module
 
@@ -71,8 +71,7 @@ def ones_like(x: Tensor) -> Tensor:
 
 def rand(*size: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in [0, 1)."""
-    array = backends.rng().random(_shape(size), dtype=np.dtype(dtype))
-    return Tensor(backends.xp().asarray(array), requires_grad)
+    return Tensor(draws.uniform(_shape(size), dtype=dtype), requires_grad)
 
 
 def randn(*size: Any, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
@@ -85,5 +84,4 @@ def randn(*size: Any, dtype: Any = np.float32, requires_grad: bool = False) -> T
     >>> bool((randn(3).numpy() == a.numpy()).all())
     True
     """
-    array = backends.rng().standard_normal(_shape(size), dtype=np.dtype(dtype))
-    return Tensor(backends.xp().asarray(array), requires_grad)
+    return Tensor(draws.normal(_shape(size), dtype=dtype), requires_grad)

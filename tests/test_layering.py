@@ -19,6 +19,7 @@ FLOORS = [
     {"files"},  # writing files whole
     {"backends"},
     {"kernels"},
+    {"draws"},
     {"autograd", "creation"},
     {"functional"},
     {"nn", "optim", "gradient_check", "gradient_cases"},

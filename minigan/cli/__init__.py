@@ -107,6 +107,24 @@ debug_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 number_of_threads = click.IntRange(min=1, max=1024)
+BACKENDS = ("auto", "numpy", "cupy")
+
+
+def _use_backend(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    if ctx.resilient_parsing:  # completion of the shell
+        return
+    from minigan import backends
+
+    backends.use_backend(name or backends.default_backend())
+
+
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    expose_value=False,
+    callback=_use_backend,
+    help="Array library.  [default: MINIGAN_BACKEND, or numpy]",
+)
 
 
 def key_and_value(setting: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from minigan.cli import debug_option, json_option
+from minigan.cli import backend_option, debug_option, json_option
 from minigan.cli.sample import at_least_1, checkpoint_option, seed_option
 
 METRICS = ("classes", "distance", "precision-recall", "neighbours", "parzen", "modes", "stacked")
@@ -42,6 +42,7 @@ Examples:
 @click.option("--picture", metavar="FILE", help="Samples beside their nearest training images.")
 @seed_option
 @checkpoint_option
+@backend_option
 @json_option
 @debug_option
 def evaluate(

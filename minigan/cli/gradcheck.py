@@ -7,7 +7,7 @@ import json
 
 import click
 
-from minigan.cli import debug_option, json_option
+from minigan.cli import backend_option, debug_option, json_option
 
 
 @click.command(
@@ -20,6 +20,7 @@ Examples:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--order", type=click.IntRange(1, 3), default=2, show_default=True,
               help="Check derivatives up to this order.")  # fmt: skip
+@backend_option
 @json_option
 @debug_option
 def gradcheck(names: tuple[str, ...], order: int, as_json: bool) -> None:

@@ -72,7 +72,11 @@ def _installation() -> dict[str, Any]:
         "numpy": f"{numpy.__version__}, BLAS {blas.get('name')} {blas.get('version')}",
         "numba": numba.__version__,
         "threads": f"{get_num_threads()} of {os.cpu_count()} processors",
-        "backends": {name: reason or "works" for name, reason in reasons.items()},
+        "backends": {
+            **{name: reason or "works" for name, reason in reasons.items()},
+            "auto": "takes " + ("numpy" if reasons["cupy"] else "cupy"),
+        },
+        **({} if reasons["cupy"] else {"gpu": backends.device()}),
         "cache": str(cache_folder()),
         "data": _data_found(),
     }
@@ -119,6 +123,8 @@ def _run(name: str) -> dict[str, Any]:
         },
         "seed": config.seed,
         "backend": config.backend,
+        "tf32": config.tf32,
+        "random": config.random,
         "steps": config.steps,
         "steps per epoch": config.steps_per_epoch,
         "last logged": log[-1] if log else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from minigan.cli import debug_option, json_option, key_and_value
+from minigan.cli import backend_option, debug_option, json_option, key_and_value
 from minigan.errors import MiniganError
 
 
@@ -31,6 +31,7 @@ dead: share of the units that a (leaky) ReLU leaves <= 0 for every example of th
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Change a value of the recipe, as in minigan train; repeatable.")  # fmt: skip
 @click.option("--data-dir", metavar="DIR", help="Folder with the files of mnist, fashion-mnist.")
+@backend_option
 @json_option
 @debug_option
 def inspect(

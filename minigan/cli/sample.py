@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from minigan.cli import debug_option, json_option
+from minigan.cli import backend_option, debug_option, json_option
 from minigan.errors import MiniganError
 
 at_least_1 = click.IntRange(min=1)
@@ -43,6 +43,7 @@ see minigan info RUN.""",
               help="Also write the samples as they are: images in [0, 1], or points.")  # fmt: skip
 @seed_option
 @checkpoint_option
+@backend_option
 @json_option
 @debug_option
 def sample(
@@ -100,6 +101,7 @@ Example:
               help="Images a row, from one z to the other.")  # fmt: skip
 @seed_option
 @checkpoint_option
+@backend_option
 @json_option
 @debug_option
 def interpolate(

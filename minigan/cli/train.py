@@ -11,18 +11,20 @@ from typing import Any
 import click
 
 from minigan import recipes
-from minigan.cli import debug_option, json_option, key_and_value, number_of_threads
+from minigan.cli import BACKENDS, debug_option, json_option, key_and_value, number_of_threads
 from minigan.errors import MiniganError
 
 # What a TOML file may set besides the fields of the recipe, and of which type.
 FILE_OPTIONS = {
-    "recipe": str, "data": str, "data_dir": str, "out": str, "backend": str,
+    "recipe": str, "data": str, "data_dir": str, "out": str, "backend": str, "random": str,
+    "tf32": bool,
     "steps": int, "epochs": int, "batch_size": int, "seed": int, "keep": int,
     "checkpoint_every": int, "sample_every": int, "log_every": int, "threads": int,
 }  # fmt: skip
 RECIPE_OPTIONS = ("data", "batch_size", "epochs")  # options that are fields of the recipe
-RESUME_OPTIONS = ("steps", "epochs", "data_dir", "backend", "threads")
-BACKENDS = ("auto", "numpy", "cupy")
+RESUME_OPTIONS = ("steps", "epochs", "data_dir", "backend", "tf32", "threads")
+RANDOM = ("numpy", "philox")
+CHOICES = {"backend": BACKENDS, "random": RANDOM}
 MAX_BYTES = 2**20
 
 at_least_1 = click.IntRange(min=1)
@@ -65,7 +67,12 @@ While a run goes on, minigan plot RUN draws its curves and its film.""",
 @click.option("--batch-size", type=at_least_1, metavar="N", help="Images in a minibatch.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N",
               help="Of everything random.  [default: 0]")  # fmt: skip
-@click.option("--backend", type=click.Choice(BACKENDS), help="Array library.  [default: auto]")
+@click.option("--backend", type=click.Choice(BACKENDS),
+              help="Array library.  [default: MINIGAN_BACKEND, or auto]")  # fmt: skip
+@click.option("--tf32/--no-tf32", default=None, help="Faster, coarser products on a GPU.  "
+              "[default: no]")  # fmt: skip
+@click.option("--random", type=click.Choice(RANDOM), help="What draws z, weights and masks.  "
+              "[default: numpy on numpy, philox on cupy]")  # fmt: skip
 @click.option("--threads", type=number_of_threads, metavar="N",
               help="How many compute.  [default: MINIGAN_NUM_THREADS, or one a core]")  # fmt: skip
 @click.option("--out", metavar="DIR", help="New folder.  [default: runs/RECIPE-DATA-N]")
@@ -176,10 +183,12 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         kind = FILE_OPTIONS[key]
         low = 0 if key == "seed" else 1
         if type(value) is not kind or (kind is int and value < low):
-            what = f"a whole number from {low}" if kind is int else "text in quotes"
+            what = {int: f"a whole number from {low}", bool: "true or false"}
+            what = what.get(kind, "text in quotes")
             raise MiniganError(f"{path}: {key} is {str(value)[:40]!r}, expected {what}")
-    if options.get("backend", "auto") not in BACKENDS:
-        raise MiniganError(f"{path}: backend must be one of {', '.join(BACKENDS)}")
+    for key, choices in CHOICES.items():
+        if options.get(key, choices[0]) not in choices:
+            raise MiniganError(f"{path}: {key} must be one of {', '.join(choices)}")
     if "steps" in options and "epochs" in options:
         raise MiniganError(f"{path} sets both steps and epochs: choose one")
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.autograd import Function, Tensor
+from minigan.autograd import Function, Tensor, check_together
 from minigan.backends import array_module
 
 Operand = Tensor | float | int
@@ -301,7 +301,9 @@ def where(condition: Any, x0: Operand, x1: Operand) -> Tensor:
     tensor([1., 0.])
     """
     x0, x1 = _pair(x0, x1)
-    condition = condition.array if isinstance(condition, Tensor) else condition
+    if isinstance(condition, Tensor):
+        condition = condition.array
+        check_together("where", condition, x0.array)
     # A copy: backward needs it as it is now.
     return Where(array_module(x0.array).array(condition, dtype=bool))(x0, x1)
 
@@ -309,9 +311,10 @@ def where(condition: Any, x0: Operand, x1: Operand) -> Tensor:
 def maximum(x0: Operand, x1: Operand) -> Tensor:
     """The larger of the two, broadcast; where they are equal, each gets half the gradient."""
     x0, x1 = _pair(x0, x1)
+    check_together("maximum", x0.array, x1.array)
     larger = where((x0.array > x1.array) | (x0.array != x0.array), x0, x1)  # NaN stays NaN
-    is_tie = x0.array == x1.array
-    return where(is_tie, (x0 + x1) * 0.5, larger) if is_tie.any() else larger
+    # Also where there are no ties: to ask whether there are, a GPU would have to be waited for.
+    return where(x0.array == x1.array, x0 * 0.5 + x1 * 0.5, larger)
 
 
 def minimum(x0: Operand, x1: Operand) -> Tensor:

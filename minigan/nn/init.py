@@ -1,17 +1,19 @@
-"""Initial weights, in place, drawn from ``backends.rng()``.
+"""Initial weights, in place, drawn by ``minigan.draws``.
 
 Notation: fan_in is the number of inputs of one output, fan_out the number of outputs that one
 input reaches.  Every function returns the tensor that it has filled.
 
-The numbers are drawn in float64 and then rounded, so that a network starts from the same
-weights in float32 and float64.
+The numbers are drawn in float64 (by Philox in float32) and then rounded, so that a network starts
+from the same weights in float32 and float64.
 """
 
 from __future__ import annotations
 
 import math
 
-from minigan import backends
+import numpy as np
+
+from minigan import draws
 from minigan.autograd import Tensor, no_grad
 
 
@@ -26,7 +28,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     if not a <= b:
         raise ValueError(f"uniform_ needs a <= b, got {a} and {b}")
     with no_grad():
-        return tensor.copy_(backends.rng().uniform(a, b, tensor.shape))
+        return tensor.copy_(draws.uniform(tensor.shape, a, b, np.float64))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
@@ -34,7 +36,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     if not std >= 0:
         raise ValueError(f"normal_ needs std >= 0, got {std}")
     with no_grad():
-        return tensor.copy_(backends.rng().normal(mean, std, tensor.shape))
+        return tensor.copy_(draws.normal(tensor.shape, mean, std, np.float64))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

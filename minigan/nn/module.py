@@ -231,7 +231,8 @@ class Module:
     def to(self, target: Any) -> Module:
         """Bring all parameters and float buffers to a float dtype, or everything to a backend.
 
-        Each gets a new array, so this comes before an optimiser is made.
+        Each gets a new array: make the optimiser afterwards, or bring it along with its own
+        ``to``, which moves the parameters too.
 
         Args:
             target: ``np.float32``, ``np.float64``, ``"numpy"`` or ``"cupy"``.

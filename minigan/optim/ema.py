@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigan.autograd import Tensor, no_grad
-from minigan.backends import array_module, to_numpy
+from minigan.backends import array_module, moved, to_numpy
 from minigan.nn import Module
 from minigan.optim.optimizer import (
     check_setting,
@@ -54,10 +54,25 @@ class EMA:
         self.buffers = list(network.buffers()) if is_module else []
         if not self.params:
             raise ValueError("an EMA needs at least one parameter: is the network empty?")
+        self._is_swapped_in = False
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Start from the weights and buffers as they are."""
         self.average = flatten(self.params)
         self._averages = views(self.average, self.params)
         self._buffer_copies = [b.array.copy() for b in self.buffers]
-        self._is_swapped_in = False
+
+    def to(self, backend: str) -> EMA:
+        """Bring the average, and the buffers of its network, to ``"numpy"`` or ``"cupy"``; the
+        parameters must be there already (``optimizer.to`` or ``network.to``)."""
+        self._check_not_swapped_in()
+        state = self.state_dict()
+        for b in self.buffers:
+            b.data = b.detach().to(backend)
+        self._arrange()
+        self.load_state_dict(state)
+        return self
 
     def update(self) -> None:
         """Move the average towards the weights, and copy the buffers."""
@@ -100,7 +115,7 @@ class EMA:
         self.decay = given["decay"].item()
         fill(self.average, self.params, given["average"])
         for i, copy in enumerate(self._buffer_copies):
-            copy[...] = array_module(copy).asarray(given[f"buffer.{i}"])
+            copy[...] = moved(given[f"buffer.{i}"], array_module(copy))
 
 
 def _exchange(tensors: list[Tensor], arrays: list[Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigan.autograd import Tensor, no_grad
-from minigan.backends import array_module, to_numpy
+from minigan.backends import array_module, moved, to_numpy
 from minigan.kernels.clock import timed
 from minigan.nn.module import zero_grad
 
@@ -35,12 +35,16 @@ class Optimizer:
     def __init__(self, params: Iterable[Tensor], lr: float):
         self.params = _checked(params)
         self.lr = lr
+        self.steps = np.zeros(len(self.params), np.int64)  # taken so far, of each parameter
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Move the parameters' values into one array, and make states of 0 beside it."""
         self.flat = flatten(self.params)
         self._views = views(self.flat, self.params)
         for p, view in zip(self.params, self._views):
             p.array = view
         self._axes = [_axes(p) for p in self.params]
-        self.steps = np.zeros(len(self.params), np.int64)  # taken so far, of each parameter
         for name in self._states:
             setattr(self, name, array_module(self.flat).zeros_like(self.flat))
         # What ``_update`` gets for each parameter: its stretch of the flat array and of each state.
@@ -56,6 +60,21 @@ class Optimizer:
     def lr(self, value: float) -> None:
         check_setting("lr", value)
         self._lr = float(value)  # a NumPy float64 would make float32 steps compute in float64
+
+    def to(self, backend: str) -> Optimizer:
+        """Bring the parameters, their gradients and all state to ``"numpy"`` or ``"cupy"``.
+
+        The next step is the one that would have been taken.  An average of the weights (``EMA``)
+        has a ``to`` of its own.
+        """
+        state = self.state_dict()
+        for p in self.params:
+            p.data = p.detach().to(backend)
+            if p.grad is not None:
+                p.grad = p.grad.detach().to(backend)
+        self._arrange()
+        self.load_state_dict(state)
+        return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients (the next backward need not add to them), or set them to 0."""
@@ -145,7 +164,7 @@ def in_memory_order(array: Any, axes: list[int]) -> Any:
 def _unravelled(stretch: Any, tensor: Tensor) -> Any:
     """The opposite of ``in_memory_order``, without a copy."""
     axes = _axes(tensor)
-    return stretch.reshape([tensor.shape[i] for i in axes]).transpose(np.argsort(axes))
+    return stretch.reshape([tensor.shape[i] for i in axes]).transpose(np.argsort(axes).tolist())
 
 
 def _axes(tensor: Tensor) -> list[int]:
@@ -163,7 +182,7 @@ def unflattened(flat: Any, tensors: list[Tensor]) -> np.ndarray:
 def fill(flat: Any, tensors: list[Tensor], values: np.ndarray) -> None:
     """The opposite of ``unflattened``, in place."""
     for s, view in zip(stretches(tensors), views(flat, tensors)):
-        view[...] = array_module(flat).asarray(values[s]).reshape(view.shape)
+        view[...] = moved(values[s], array_module(flat)).reshape(view.shape)
 
 
 def sizes(tensors: list[Tensor]) -> np.ndarray:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigan import recipes
+from minigan import backends, recipes
 from minigan.errors import MiniganError
 from minigan.files import LEFTOVER, explained, write_atomically
 
@@ -40,6 +40,7 @@ MAX_STEPS = 10**9  # six digits in file names are the usual case, not the limit
 MAX_SIZE = 10**6  # of a batch, of z; more is not believed
 MAX_PIXELS = 10**8
 MAX_THREADS = 1024
+NEWER = {"random": "numpy", "tf32": False}  # what runs do that do not say: they are older
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ class Config:
     seed: int = 0
     data_dir: str | None = None
     backend: str = "numpy"
+    random: str = "numpy"  # what draws, see minigan.draws
+    tf32: bool = False
     threads: int = 1
     checkpoint_every: int = 1000
     keep: int = 3
@@ -77,6 +80,17 @@ class Config:
                 raise MiniganError(f"{name} is {value}: expected a number from 1 to {limit}")
         if self.seed < 0:
             raise MiniganError(f"seed is {self.seed}: expected 0 or more")
+        for name, known in (("backend", backends.NAMES), ("random", backends.RANDOM)):
+            if getattr(self, name) not in known:
+                raise MiniganError(
+                    f"{name} is {getattr(self, name)[:40]!r}: expected one of {', '.join(known)}"
+                )
+        if self.random == "philox" and self.seed >= 2**64:
+            raise MiniganError(f"seed is {self.seed}: random=philox takes seeds below 2^64")
+        if self.backend == "cupy" and self.random != "philox":
+            raise MiniganError("on cupy random numbers are drawn by philox, not by numpy")
+        if self.tf32 and self.backend != "cupy":
+            raise MiniganError("tf32 is a mode of GPUs: expected false where the backend is numpy")
         shape = self.data_shape
         if len(shape) not in (1, 3) or min(shape) < 1 or math.prod(shape) > MAX_PIXELS:
             raise MiniganError(f"data_shape is {shape}: expected (C, H, W) or (n,)")
@@ -89,7 +103,7 @@ class Config:
     def to_json(self) -> dict[str, Any]:
         """The content of ``config.json``."""
         values = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
-        values["versions"] = versions()
+        values["versions"] = versions(self.backend)
         return json.loads(json.dumps(values))  # tuples become lists, as they do in the file
 
     @staticmethod
@@ -102,6 +116,7 @@ class Config:
                 f"it is of version {values.get('version')!r}, this minigan reads {VERSION}"
             )
         fields = {field.name: field for field in dataclasses.fields(Config)}
+        values = {**NEWER, **values}
         if missing := fields.keys() - values.keys():
             raise MiniganError(f"{sorted(missing)[0]} is missing")
         given = {name: values[name] for name in fields}
@@ -115,6 +130,7 @@ class Config:
 def _check_type(name: str, value: Any, kind: str) -> None:
     fits = {
         "int": type(value) is int,
+        "bool": type(value) is bool,
         "str": isinstance(value, str),
         "str | None": value is None or isinstance(value, str),
         "tuple[int, ...]": isinstance(value, list) and all(type(n) is int for n in value),
@@ -135,8 +151,8 @@ def _recipe_from_json(values: dict[str, Any]) -> recipes.Recipe:
     return recipes.Recipe(**names, **recipes.parse(example, values))
 
 
-def versions() -> dict[str, str]:
-    """Of the software that computes: the same numbers are promised for the same versions only."""
+def versions(backend: str = "numpy") -> dict[str, str]:
+    """Of what computes: the same numbers are promised for the same versions only."""
     import numba
     import numpy
 
@@ -148,6 +164,7 @@ def versions() -> dict[str, str]:
         "numpy": numpy.__version__,
         "numba": numba.__version__,
         "machine": platform.machine(),
+        **(backends.device() if backend == "cupy" else {}),
     }
 
 

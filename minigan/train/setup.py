@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import backends, models, objectives, optim
+from minigan import backends, draws, models, objectives, optim
 from minigan.autograd import Tensor
 from minigan.data.stacked import NAME as STACKED
 from minigan.data.toy import MIXTURES
@@ -25,7 +25,7 @@ def build_game(
         image_shape: (C, H, W), or (n,) for points.
         data_mean: the training images' mean in [0, 1], for the models that start from it.
 
-    Weights are drawn from ``backends.rng()``: seed it first.
+    Weights are drawn by ``minigan.draws``: seed it first.
     """
     G, D = build_networks(recipe, image_shape, data_mean=data_mean)
     return Game(
@@ -67,13 +67,16 @@ def data_shape(recipe: Recipe, channels: int = 1) -> tuple[int, ...]:
 
 
 def draw_z(recipe: Recipe, n: int, rng: np.random.Generator | None = None) -> Tensor:
-    """Noise (n, latent_dim), float32, mean 0 and variance 1, from ``rng`` or the global one."""
-    rng = backends.rng() if rng is None else rng
+    """Noise (n, latent_dim), float32, mean 0 and variance 1, by ``minigan.draws``.
+
+    With an ``rng`` it is drawn on the host: the same z on every backend.
+    """
     shape = (n, recipe.latent_dim)
     if recipe.latent == "normal":
-        z = rng.standard_normal(shape, dtype=np.float32)
+        z = draws.normal(shape) if rng is None else rng.standard_normal(shape, dtype=np.float32)
     else:
-        z = (rng.random(shape, dtype=np.float32) * 2 - 1) * np.float32(math.sqrt(3))
+        z = draws.uniform(shape) if rng is None else rng.random(shape, dtype=np.float32)
+        z = (z * 2 - 1) * math.sqrt(3)
     return Tensor(backends.xp().asarray(z))
 
 

@@ -85,7 +85,9 @@ def start(
     steps: int | None = None,
     seed: int = 0,
     data_dir: str | None = None,
-    backend: str = "auto",
+    backend: str | None = None,
+    tf32: bool = False,
+    random: str | None = None,
     threads: int | None = None,
     checkpoint_every: int | None = None,
     keep: int = 3,
@@ -99,6 +101,11 @@ def start(
     Args:
         out: the folder; by default ``runs/<recipe>-<data>-<n>`` with the next free number.
         steps: in total; by default ``recipe.epochs`` times through the data.
+        backend: "numpy", "cupy", or "auto", which is CuPy if it works here and says so if not; by
+            default ``MINIGAN_BACKEND``, or "auto".
+        tf32: see :func:`minigan.backends.use_tf32`.
+        random: what draws z, weights and masks, see :mod:`minigan.draws`: "numpy" or "philox"; by
+            default "numpy" on NumPy.  On CuPy it is always "philox".
         threads: by default those that are set, see :func:`minigan.set_num_threads`.
         checkpoint_every: by default an epoch, but at least 500 steps.
         keep: how many of the last checkpoints are kept, beside the best one.
@@ -107,7 +114,9 @@ def start(
 
     Raises MiniganError for all that the user can do about: data, disk, divergence.
     """
-    backends.use_backend(backend)
+    taken = _take(backend or backends.default_backend("auto"), quiet)
+    backends.use_tf32(tf32)
+    random = _draw_by(random, taken)
     if threads is not None:
         parallel.set_num_threads(threads)
     run = Run(next_free(recipe) if out is None else out)
@@ -123,7 +132,9 @@ def start(
         data_dir=None if data_dir is None else os.path.abspath(data_dir),
         steps=steps,
         seed=seed,
-        backend=backends.current_backend(),
+        backend=taken,
+        random=random,
+        tf32=tf32,
         threads=parallel.get_num_threads(),
         checkpoint_every=checkpoint_every or max(per_epoch, 500),
         keep=keep,
@@ -147,6 +158,7 @@ def resume(
     epochs: int | None = None,
     data_dir: str | None = None,
     backend: str | None = None,
+    tf32: bool | None = None,
     threads: int | None = None,
     profile: bool = False,
     quiet: bool = False,
@@ -154,7 +166,8 @@ def resume(
     """Go on from the last loadable checkpoint, up to ``steps`` or ``epochs`` in total.
 
     The number of threads is the run's too, unless another is given: sums are grouped by thread, so
-    only the same number gives the same bits.
+    only the same number gives the same bits.  So is the backend.  On another one the run goes on
+    from the same weights; on NumPy it draws as it did before, on CuPy always by Philox.
 
     Raises MiniganError if the folder is no run, its data has changed, or no checkpoint is whole.
     """
@@ -162,15 +175,21 @@ def resume(
     config = run.read_config()
     if epochs is not None:
         steps = epochs * config.steps_per_epoch
+    taken = _take(backend or config.backend, quiet)
+    tf32 = config.tf32 and taken == "cupy" if tf32 is None else tf32
+    backends.use_tf32(tf32)
+    random = _draw_by("philox" if taken == "cupy" else config.random, taken)
+    if random != config.random:
+        say(f"from here on z and dropout masks are drawn by {random}, no longer by {config.random}")
     config = dataclasses.replace(
         config,
         steps=config.steps if steps is None else steps,
         data_dir=config.data_dir if data_dir is None else os.path.abspath(data_dir),
-        backend=config.backend if backend is None else backend,
+        backend=taken,
+        random=random,
+        tf32=tf32,
         threads=config.threads if threads is None else threads,
     )
-    backends.use_backend(config.backend)
-    config = dataclasses.replace(config, backend=backends.current_backend())
     if threads is not None or config.threads != parallel.get_num_threads():
         parallel.set_num_threads(config.threads)
     with run.locked():
@@ -194,6 +213,28 @@ def resume(
             say(damage)
         run.write_config(config)
         return trainer.train()
+
+
+def _take(backend: str, quiet: bool) -> str:
+    """Use the backend, and return which one that is; "auto" says what it took."""
+    backends.use_backend(backend)
+    taken = backends.current_backend()
+    if backend == "auto":
+        reason = backends.why_unavailable("cupy")
+        say(f"backend: {taken}" + (f" (cupy: {reason})" if reason else ""), quiet)
+    return taken
+
+
+def _draw_by(random: str | None, backend: str) -> str:
+    """Choose what draws, and return it; by default what the backend has of its own."""
+    random = random or ("philox" if backend == "cupy" else "numpy")
+    if backend == "cupy" and random != "philox":
+        raise MiniganError(
+            "NumPy's random numbers are drawn on the CPU, and on cupy they are drawn on the GPU, "
+            "by philox: leave --random out"
+        )
+    backends.use_random(random)
+    return random
 
 
 def load_data(recipe: Recipe, data_dir: str | None) -> Dataset:
