@@ -114,7 +114,9 @@ def start(
 
     Raises MiniganError for all that the user can do about: data, disk, divergence.
     """
-    taken = _take(backend or backends.default_backend("auto"), quiet)
+    backend = backend or backends.default_backend("auto")
+    backends.use_backend(backend)
+    taken = backends.current_backend()
     backends.use_tf32(tf32)
     random = _draw_by(random, taken)
     if threads is not None:
@@ -143,6 +145,8 @@ def start(
     )
     trainer = Trainer(run, config, dataset, profile=profile, quiet=quiet)
     run.create()
+    if backend == "auto":
+        say(_what_auto_took(), quiet)
     with run.locked():
         # The configuration comes last: where there is one, there is a checkpoint to start from.
         trainer.save()
@@ -175,12 +179,14 @@ def resume(
     config = run.read_config()
     if epochs is not None:
         steps = epochs * config.steps_per_epoch
-    taken = _take(backend or config.backend, quiet)
+    backends.use_backend(backend or config.backend)
+    taken = backends.current_backend()
     tf32 = config.tf32 and taken == "cupy" if tf32 is None else tf32
     backends.use_tf32(tf32)
     random = _draw_by("philox" if taken == "cupy" else config.random, taken)
+    news = [_what_auto_took()] if backend == "auto" else []
     if random != config.random:
-        say(f"from here on z and dropout masks are drawn by {random}, no longer by {config.random}")
+        news += [f"from here on {random} draws z and dropout masks, no longer {config.random}"]
     config = dataclasses.replace(
         config,
         steps=config.steps if steps is None else steps,
@@ -208,6 +214,8 @@ def resume(
             )
         trainer = Trainer(run, config, dataset, profile=profile, quiet=quiet)
         trainer.restore(path, last)
+        for line in news:
+            say(line, quiet)
         run.remove_leftovers()
         if damage := run.cut_log(last.step):
             say(damage)
@@ -215,14 +223,9 @@ def resume(
         return trainer.train()
 
 
-def _take(backend: str, quiet: bool) -> str:
-    """Use the backend, and return which one that is; "auto" says what it took."""
-    backends.use_backend(backend)
-    taken = backends.current_backend()
-    if backend == "auto":
-        reason = backends.why_unavailable("cupy")
-        say(f"backend: {taken}" + (f" (cupy: {reason})" if reason else ""), quiet)
-    return taken
+def _what_auto_took() -> str:
+    reason = backends.why_unavailable("cupy")
+    return f"backend: {backends.current_backend()}" + (f" (cupy: {reason})" if reason else "")
 
 
 def _draw_by(random: str | None, backend: str) -> str:
