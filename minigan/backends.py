@@ -60,6 +60,12 @@ def library(name: str) -> ModuleType:
     return _module(name)
 
 
+def what_auto_took() -> str:
+    """A line for the user: which backend is in use, and why it is not CuPy, if it is not."""
+    reason = why_unavailable("cupy")
+    return f"backend: {current_backend()}" + (f" (cupy: {reason})" if reason else "")
+
+
 def default_backend(otherwise: str = "numpy") -> str:
     """The name to use where none was given: ``MINIGAN_BACKEND``, or ``otherwise``."""
     return os.environ.get("MINIGAN_BACKEND") or otherwise
@@ -242,9 +248,9 @@ def uses_tf32() -> bool:
 
 
 def manual_seed(seed: int | tuple[int, int]) -> None:
-    """Restart the random numbers, of both sources: a seed, or (seed, step).
+    """Restart the random numbers, of both sources: a seed, or (seed, step), numbers >= 0.
 
-    The same seed gives the same numbers from the same source.
+    The same seed gives the same numbers from the same source.  Raises ValueError for other tuples.
 
     >>> manual_seed(0)
     >>> a = rng().random()
@@ -253,9 +259,10 @@ def manual_seed(seed: int | tuple[int, int]) -> None:
     True
     """
     global _rng, _place
-    _rng = np.random.default_rng(seed)
-    seed, step = seed if isinstance(seed, tuple) else (seed, 0)
-    _place = [seed, step, 0]
+    place = list(seed) if isinstance(seed, tuple) else [seed, 0]
+    if len(place) != 2:
+        raise ValueError(f"expected a seed, or a pair (seed, step), got {seed}")
+    _rng, _place = np.random.default_rng(seed), [*place, 0]
 
 
 def rng() -> np.random.Generator:

@@ -196,6 +196,10 @@ def test_commands_do_not_fall_back(no_cupy, tiny_runs, tmp_path, monkeypatch):
         assert result.exit_code == 1
         assert result.stderr.startswith("minigan: error: backend 'cupy' cannot be used: the driver")
         assert result.stderr.count("\n") == 1
+    result = call("gradcheck", "neg", "--backend", "auto")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("backend: numpy (cupy: the driver sees no NVIDIA GPU")
+    assert call("gradcheck", "neg").stderr == ""
     monkeypatch.setenv("MINIGAN_BACKEND", "cupy")
     assert "the driver sees no NVIDIA GPU" in call("sample", run.folder).stderr
     assert not (tmp_path / "new").exists()
@@ -320,6 +324,11 @@ def test_random_numbers_can_be_taken_back():
             first = draws.uniform((3,))
         np.testing.assert_array_equal(draws.uniform((3,)), first)
         assert not np.array_equal(draws.uniform((3,)), first)
+
+
+def test_a_seed_is_a_number_or_a_pair():
+    with pytest.raises(ValueError, match=r"expected a seed, or a pair \(seed, step\), got"):
+        minigan.manual_seed((1, 2, 3))
 
 
 def test_what_draws_is_chosen_by_name():

@@ -115,7 +115,10 @@ def _use_backend(ctx: click.Context, _: click.Parameter, name: str | None) -> No
         return
     from minigan import backends
 
-    backends.use_backend(name or backends.default_backend())
+    name = name or backends.default_backend()
+    backends.use_backend(name)
+    if name == "auto":
+        click.echo(backends.what_auto_took(), err=True)
 
 
 backend_option = click.option(

@@ -146,7 +146,7 @@ def start(
     trainer = Trainer(run, config, dataset, profile=profile, quiet=quiet)
     run.create()
     if backend == "auto":
-        say(_what_auto_took(), quiet)
+        say(backends.what_auto_took(), quiet)
     with run.locked():
         # The configuration comes last: where there is one, there is a checkpoint to start from.
         trainer.save()
@@ -184,7 +184,7 @@ def resume(
     tf32 = config.tf32 and taken == "cupy" if tf32 is None else tf32
     backends.use_tf32(tf32)
     random = _draw_by("philox" if taken == "cupy" else config.random, taken)
-    news = [_what_auto_took()] if backend == "auto" else []
+    news = [backends.what_auto_took()] if backend == "auto" else []
     if random != config.random:
         news += [f"from here on {random} draws z and dropout masks, no longer {config.random}"]
     config = dataclasses.replace(
@@ -221,11 +221,6 @@ def resume(
             say(damage)
         run.write_config(config)
         return trainer.train()
-
-
-def _what_auto_took() -> str:
-    reason = backends.why_unavailable("cupy")
-    return f"backend: {backends.current_backend()}" + (f" (cupy: {reason})" if reason else "")
 
 
 def _draw_by(random: str | None, backend: str) -> str:
