@@ -13,6 +13,8 @@ their losses can be laid side by side.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,24 @@ def normal(shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0,
 
 
 def _philox(fill: Any, shape: tuple[int, ...]) -> Any:
+    if _source is not None:
+        return _source(fill, shape)
     out = backends.xp().empty(shape, np.float32)
     fill(out, *backends.next_draw())
     return out
+
+
+Source = Callable[[Callable[..., None], tuple[int, ...]], Any]
+_source: Source | None = None
+
+
+@contextlib.contextmanager
+def taken_from(source: Source) -> Iterator[None]:
+    """Inside the block Philox's numbers come from ``source(fill, shape)``: an array that
+    ``fill(array, *backends.next_draw())`` has filled.  A captured step keeps its arrays so."""
+    global _source
+    before, _source = _source, source
+    try:
+        yield
+    finally:
+        _source = before

@@ -6,6 +6,7 @@ signature of its header, as the real one is, and multiplies matrices stored by c
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import types
 
@@ -14,6 +15,8 @@ import numpy as np
 
 class DeviceArray(np.ndarray):
     """A NumPy array with as much of CuPy's interface as products need."""
+
+    __module__ = "cupy"
 
     @property
     def data(self):
@@ -114,23 +117,34 @@ def _by_columns(pointer, rows, columns, ld, dtype):
 # CuPy ---------------------------------------------------------------------------------------
 
 
-class Stream:
-    """A stream on which everything happens at once."""
+def fake_cupy():
+    """A module with what ``minigan.kernels.cublas`` uses of CuPy."""
+    module = types.ModuleType("cupy")
+    module.cuda = Cuda()
+    module.empty = lambda shape, dtype: on_device(np.full(shape, np.nan, dtype))
+    module.ascontiguousarray = lambda x: on_device(np.array(x, order="C"))
+    return module
 
-    def __init__(self, cuda, ptr):
-        self.cuda, self.ptr, self.capturing = cuda, ptr, False
 
-    def is_capturing(self):
-        return self.capturing
+class Cuda:
+    """``cupy.cuda``: one device, streams on which everything happens at once, graphs, pools.
 
-
-class FakeCuda:
-    """``cupy.cuda``: one device, a current stream, memory from the host."""
+    Attributes:
+        log: what was called, in order.
+        step: the CapturedStep that is being recorded; ``recording`` sets it.
+    """
 
     def __init__(self):
-        self.null = Stream(self, 0)
+        self.log = []
+        self.null = Stream(self, ptr=0)
         self.current = self.null
-        self.runtime = types.SimpleNamespace(getDevice=lambda: 0, runtimeGetVersion=lambda: 13000)
+        self.allocator = None
+        self.step = None
+        self.runtime = types.SimpleNamespace(
+            getDevice=lambda: 0, getDeviceCount=lambda: 1,
+            driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13000,
+            getDeviceProperties=lambda number: {"name": b"no GPU, but NumPy"},
+        )  # fmt: skip
 
     def get_current_stream(self):
         return self.current
@@ -139,11 +153,140 @@ class FakeCuda:
         memory = np.empty(size + 256, np.uint8)
         return types.SimpleNamespace(memory=memory, ptr=-(-memory.ctypes.data // 256) * 256)
 
+    def Stream(self, non_blocking=False):
+        self.log.append(f"Stream(non_blocking={non_blocking})")
+        return Stream(self, ptr=0x5000 + 16 * len(self.log))
 
-def fake_cupy():
-    """A module with what ``minigan.kernels.cublas`` uses of CuPy."""
-    module = types.ModuleType("cupy")
-    module.cuda = FakeCuda()
-    module.empty = lambda shape, dtype: on_device(np.full(shape, np.nan, dtype))
-    module.ascontiguousarray = lambda x: on_device(np.array(x, order="C"))
-    return module
+    def MemoryPool(self):
+        self.log.append("MemoryPool")
+        return Pool(self)
+
+    @contextlib.contextmanager
+    def using_allocator(self, allocator):
+        self.log.append("own pool")
+        before, self.allocator = self.allocator, allocator
+        try:
+            yield
+        finally:
+            self.log.append("shared pool")
+            self.allocator = before
+
+
+@contextlib.contextmanager
+def recording(cuda):
+    """Inside the block steps are recorded by this ``cupy.cuda``."""
+    from minigan.train import capture
+
+    play = capture.CapturedStep._play
+
+    def noting(step):
+        cuda.step = step
+        play(step)
+
+    capture.CapturedStep._play = noting
+    capture._stream.cache_clear()
+    try:
+        yield
+    finally:
+        capture.CapturedStep._play = play
+        capture._stream.cache_clear()
+
+
+class Pool:
+    def __init__(self, cuda):
+        self.cuda = cuda
+
+    def malloc(self, size):
+        raise AssertionError("the fake never allocates")
+
+    def free_all_blocks(self):
+        self.cuda.log.append("free_all_blocks")
+
+
+class Stream:
+    """A stream; while it records, memory stays as it was, as on a GPU that only takes notes."""
+
+    def __init__(self, cuda, ptr):
+        self.cuda, self.ptr, self.capturing = cuda, ptr, False
+
+    def __enter__(self):
+        self.cuda.log.append("enter")
+        self.before, self.cuda.current = self.cuda.current, self
+        return self
+
+    def __exit__(self, *_):
+        self.cuda.log.append("exit")
+        self.cuda.current = self.before
+
+    def synchronize(self):
+        if self.capturing:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported")
+        self.cuda.log.append("stream.synchronize")
+
+    def is_capturing(self):
+        return self.capturing
+
+    def begin_capture(self):
+        if self.ptr == 0:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        assert self.cuda.current is self, "the stream that records must be the current one"
+        assert self.cuda.allocator is not None, "a recording needs a pool of its own"
+        if self.cuda.step is not None:
+            _check_clocks(self.cuda.step)  # a graph would repeat the writing
+        self.cuda.log.append("begin_capture")
+        self.capturing = True
+        self.memory = [(array, array.copy()) for array in _memory(self.cuda.step)]
+
+    def end_capture(self):
+        self.cuda.log.append("end_capture")
+        self.capturing = False
+        for array, copy in self.memory:
+            array[...] = copy
+        graph, self.cuda.step = Graph(self.cuda), None
+        return graph
+
+
+class Graph:
+    """Starts the recorded step: it runs the Python code again, and takes back all that a GPU, which
+    runs no Python, would not do."""
+
+    def __init__(self, cuda):
+        self.cuda, self.step = cuda, cuda.step
+        optimizers = [] if self.step is None else self.step.optimizers  # something else: a kernel
+        parameters = [p for o in optimizers for p in o.params if p.grad is not None]
+        self.gradients = [(p, p.grad.array) for p in parameters]
+
+    def launch(self):
+        if self.step is None:
+            return
+        _check_clocks(self.step)  # a graph would go on from what is there
+        self.cuda.log.append("launch")
+        host = [(o, o.steps.copy(), o._in_clock) for o in self.step.optimizers]
+        versions = [(p._version, p._version[0]) for p, _ in self.gradients]
+        self.step._play()
+        for p, array in self.gradients:  # always the same memory
+            array[...] = p.grad.array
+            p.grad = None
+        for optimizer, steps, in_clock in host:
+            optimizer.steps[...], optimizer._in_clock = steps, in_clock
+        for version, changes in versions:
+            version[0] = changes
+        self.cuda.step = None
+
+
+def _check_clocks(step):
+    for optimizer in step.optimizers:
+        # Past the strict library, which would count this as waiting for the GPU.
+        assert optimizer.clock._a[:2].tolist() == [optimizer.lr, optimizer.steps[0]]
+
+
+def _memory(step):
+    """All arrays that a step changes and that outlive it."""
+    if step is None:
+        return []
+    networks = step.game.G, step.game.D
+    return [
+        step.losses,
+        *(array for o in step.optimizers for array in (o.flat, o.m, o.v, o.clock)),
+        *(buffer.array for network in networks for buffer in network.buffers()),
+    ]

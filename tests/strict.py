@@ -25,6 +25,7 @@ import sys
 import types
 from dataclasses import dataclass
 
+import fake_cuda
 import numpy as np
 
 from minigan import backends
@@ -290,13 +291,8 @@ def make_module():
     module = Module("cupy")
     module.ndarray = ndarray
     module.__version__ = "14.2.0"
-    runtime = types.SimpleNamespace(
-        driverGetVersion=lambda: 13000,
-        runtimeGetVersion=lambda: 13000,
-        getDeviceCount=lambda: 1,
-        getDeviceProperties=lambda number: {"name": b"no GPU, but NumPy"},
-    )
-    module.cuda = types.SimpleNamespace(runtime=runtime, Device=_Device)
+    module.cuda = fake_cuda.Cuda()
+    module.cuda.Device = _Device
     types_ = {"COMPUTE_TYPE_DEFAULT": 1, "COMPUTE_TYPE_TF32": 7}
     module.compute_types = {}
     linalg = types.SimpleNamespace(**types_, set_compute_type=module.compute_types.__setitem__)
@@ -318,7 +314,8 @@ def installed():
         setattr(whole_array, name, _device_kernel(draw))
     counts.reset()
     try:
-        yield module
+        with fake_cuda.recording(module.cuda):
+            yield module
     finally:
         for name, original in originals.items():
             setattr(whole_array, name, original)

@@ -8,7 +8,7 @@ from fake_cuda import FakeCublas, Stream, fake_cupy, on_device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigan import MiniganError
+from minigan import MiniganError, backends
 from minigan.kernels import cublas
 
 
@@ -19,7 +19,6 @@ def library(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
     monkeypatch.setattr(cublas, "_loaded", cublas.declared(fake))
     monkeypatch.setattr(cublas, "_handles", {})
-    monkeypatch.setattr(cublas, "_tf32", False)
     return fake
 
 
@@ -135,7 +134,7 @@ def test_neighbours_in_one_array_do_not_overlap(library):
 def test_a_handle_is_made_in_order_once_for_each_stream(library):
     cuda = sys.modules["cupy"].cuda
     x = on_device(np.eye(2))
-    for stream in (cuda.null, other := Stream(cuda, 0x5555), cuda.null, other):
+    for stream in (cuda.null, other := Stream(cuda, ptr=0x5555), cuda.null, other):
         cuda.current = stream
         cublas.gemm(x, x)
     making = ["cublasCreate_v2", "cublasSetStream_v2", "cublasSetWorkspace_v2"]
@@ -149,7 +148,7 @@ def test_a_handle_is_made_in_order_once_for_each_stream(library):
 def test_a_stream_that_is_captured_was_used_before(library):
     cuda = sys.modules["cupy"].cuda
     x = on_device(np.eye(2))
-    cuda.current = Stream(cuda, 0x5555)
+    cuda.current = Stream(cuda, ptr=0x5555)
     cuda.current.capturing = True
     with pytest.raises(RuntimeError, match="warm up"):
         cublas.gemm(x, x)
@@ -160,12 +159,10 @@ def test_a_stream_that_is_captured_was_used_before(library):
     cublas.gemm(x, x)
 
 
-def test_tf32_is_used_where_asked_for(library):
+def test_tf32_is_used_where_asked_for(library, monkeypatch):
     single, double = (on_device(np.eye(2, dtype=dtype)) for dtype in (np.float32, np.float64))
-    assert not cublas.uses_tf32()
     cublas.gemm(single, single)
-    cublas.set_tf32(True)
-    assert cublas.uses_tf32()
+    monkeypatch.setattr(backends, "_tf32", True)
     cublas.gemm(single, single)
     cublas.gemm(double, double)
     assert library.computed == [cublas.COMPUTE_32F, cublas.COMPUTE_32F_TF32, cublas.COMPUTE_64F]
@@ -182,6 +179,22 @@ def test_a_status_is_an_error_of_one_line(library):
     library.fails = {"cublasGemmEx": 99}
     with pytest.raises(MiniganError, match="status 99, unknown error"):
         cublas.gemm(x, x)
+
+
+def test_only_matrices_of_cupy_are_taken(library):
+    x = on_device(np.ones((2, 2)))
+    assert cublas.takes(x, x)
+    assert not any([cublas.takes(np.asarray(x), x), cublas.takes(x, x[0]), cublas.takes(x[None], x),
+                    cublas.takes(x, x.astype(np.float32)), cublas.takes(x > 0, x > 0)])  # fmt: skip
+    assert library.calls == []
+
+
+def test_products_of_the_network_go_this_way(library):
+    from minigan.functional.linear import product
+
+    x, w = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(4, 3)
+    np.testing.assert_array_equal(np.asarray(product(on_device(x), on_device(w).T)), x @ w.T)
+    assert library.calls.count("cublasGemmEx") == 1
 
 
 def test_what_does_not_fit_is_refused(library):

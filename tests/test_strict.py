@@ -237,7 +237,9 @@ def test_a_run_waits_at_logging_points_only(cupy, tiny_runs, tmp_path, monkeypat
     run, _ = tiny.start(
         tmp_path, steps=12, log_every=5, backend="cupy", changes={"ema": 0.9, "d_steps": 2}
     )
-    assert [step[:2] for step in waited] == [[0, 2]] * 12  # of the two batches
+    # The first is captured as a graph; the others copy their two batches.
+    assert [step[:2] for step in waited][1:] == [[0, 2]] * 11
+    assert cupy.cuda.log.count("launch") == 12 + 2
     assert [i for i, step in enumerate(waited[:-1], 1) if step[2]] == [1, 5, 10]
     assert [entry["step"] for entry in run.read_log()] == [1, 5, 10]
     config = run.read_config()

@@ -139,7 +139,7 @@ PAIRS = {"gan": gan, "gan-relu": gan_relu, "gan-paper": gan_paper, "gan-toy": ga
 
 def alternate(G, D, opt_G, opt_D, x, draw_z, d_scale: float = 1.0):
     """One step of Algorithm 1 with k = 1; returns the two losses."""
-    ones, zeros = torch.ones(len(x), 1, dtype=x.dtype), torch.zeros(len(x), 1, dtype=x.dtype)
+    ones, zeros = x.new_ones(len(x), 1), x.new_zeros(len(x), 1)
     bce = F.binary_cross_entropy_with_logits
 
     with torch.no_grad():
@@ -160,7 +160,7 @@ def alternate(G, D, opt_G, opt_D, x, draw_z, d_scale: float = 1.0):
 
 def simultaneous(G, D, opt_G, opt_D, x, draw_z, d_scale: float = 1.0):
     """One step of the released code of 2014: both gradients first, then both moves."""
-    ones, zeros = torch.ones(len(x), 1, dtype=x.dtype), torch.zeros(len(x), 1, dtype=x.dtype)
+    ones, zeros = x.new_ones(len(x), 1), x.new_zeros(len(x), 1)
     bce = F.binary_cross_entropy_with_logits
 
     fake_logits = D(G(draw_z(len(x))))
@@ -186,29 +186,79 @@ def step(
         G, D = dcgan(shape, recipe.latent_dim, recipe.widths)
     else:
         G, D = PAIRS[recipe.model](math.prod(shape), recipe.latent_dim)
-    x = torch.empty(recipe.batch_size, *shape).uniform_(recipe.pixel_low, recipe.pixel_high)
-    if channels_last:
-        G, D, x = (each.to(memory_format=torch.channels_last) for each in (G, D, x))
-    opt_G, opt_D = (_optimizer(network, recipe, fused) for network in (G, D))
-    play = alternate if recipe.updates == "alternate" else simultaneous
-
-    def draw_z(n: int) -> torch.Tensor:
-        if recipe.latent == "normal":
-            return torch.randn(n, recipe.latent_dim)
-        return torch.empty(n, recipe.latent_dim).uniform_(-math.sqrt(3), math.sqrt(3))
+    play = _playing(recipe, G, D, shape, "cpu", channels_last, fused)
 
     def one_step() -> tuple[float, float]:
-        d_loss, g_loss = play(G, D, opt_G, opt_D, x, draw_z, recipe.d_scale)
+        d_loss, g_loss = play()
         return d_loss.item(), g_loss.item()
 
     return one_step
 
 
-def _optimizer(network: nn.Module, recipe, fused: bool) -> torch.optim.Optimizer:
+def device_step(
+    recipe, device: str, *, graph: bool = False, tf32: bool = False
+) -> Callable[[], object]:
+    """A training step on a device that reads no loss: fused Adam, channels-last for images.
+
+    ``graph``: recorded as one CUDA graph.  ``tf32``: let products and convolutions round to TF32.
+    """
+    shape = (1, recipe.image_size, recipe.image_size)
+    convolutional = recipe.model == "dcgan"
+    if convolutional:
+        G, D = dcgan(shape, recipe.latent_dim, recipe.widths)
+    else:
+        G, D = PAIRS[recipe.model](math.prod(shape), recipe.latent_dim)
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = True
+    play = _playing(recipe, G, D, shape, device, convolutional, True)
+    if not graph:
+        return play
+    # As PyTorch's documentation has it: a few steps on a stream of their own, then the recording.
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            play()
+    torch.cuda.current_stream().wait_stream(stream)
+    recorded = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(recorded):
+        play()
+
+    def replay() -> object:
+        recorded.replay()
+        return play  # whose networks the graph uses
+
+    return replay
+
+
+def _playing(
+    recipe, G: nn.Module, D: nn.Module, shape: tuple[int, ...], device: str,
+    channels_last: bool, fused: bool,
+) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:  # fmt: skip
+    """A step on random images that stay the same."""
+    x = torch.empty(recipe.batch_size, *shape).uniform_(recipe.pixel_low, recipe.pixel_high)
+    G, D, x = (each.to(device) for each in (G, D, x))
+    if channels_last:
+        G, D, x = (each.to(memory_format=torch.channels_last) for each in (G, D, x))
+    opt_G, opt_D = (_optimizer(network, recipe, fused, device) for network in (G, D))
+    play = alternate if recipe.updates == "alternate" else simultaneous
+
+    def draw_z(n: int) -> torch.Tensor:
+        if recipe.latent == "normal":
+            return torch.randn(n, recipe.latent_dim, device=device)
+        z = torch.empty(n, recipe.latent_dim, device=device)
+        return z.uniform_(-math.sqrt(3), math.sqrt(3))
+
+    return lambda: play(G, D, opt_G, opt_D, x, draw_z, recipe.d_scale)
+
+
+def _optimizer(network: nn.Module, recipe, fused: bool, device: str) -> torch.optim.Optimizer:
     if recipe.optimizer == "adam":
         return torch.optim.Adam(
-            network.parameters(), lr=recipe.lr, betas=recipe.betas, fused=fused or None
-        )
+            network.parameters(), lr=recipe.lr, betas=recipe.betas, fused=fused or None,
+            capturable=device == "cuda",
+        )  # fmt: skip
     return torch.optim.SGD(
         network.parameters(), lr=recipe.lr, momentum=recipe.momentum, fused=fused or None
     )

@@ -15,6 +15,7 @@ from minigan.backends import array_module
 from minigan.functional.activations import LeakyReLUGrad, leaky_relu
 from minigan.functional.arithmetic import as_tensor, sum, sum_to
 from minigan.functional.shaping import getitem, reshape, transpose, unsqueeze
+from minigan.kernels import cublas
 from minigan.kernels.clock import timed
 
 
@@ -24,6 +25,8 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
     xp = array_module(a)
     if a.shape[-1] == 1:  # each element is one product: BLAS would fill up its blocks with zeros
         return xp.multiply(a, b, out=out)
+    if cublas.takes(a, b):  # CuPy's own product cannot be captured, see train/capture.py
+        return cublas.gemm(a, b, out)
     return xp.matmul(a, b, out=out)
 
 

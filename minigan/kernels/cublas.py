@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigan import backends
 from minigan.errors import MiniganError
 
 WORKSPACE = 32 * 2**20  # bytes: what NVIDIA recommends for Hopper, and more than others need
@@ -51,28 +52,20 @@ _scalars = {  # C types and constants by dtype; the pointers are read during the
     np.dtype(np.float32): (R_32F, COMPUTE_32F, ctypes.c_float(1), ctypes.c_float(0)),
     np.dtype(np.float64): (R_64F, COMPUTE_64F, ctypes.c_double(1), ctypes.c_double(0)),
 }
-_tf32 = False
 _loaded: Any = None
 _handles: dict[tuple[int, int], _Handle] = {}  # by device and stream
 
 
-def set_tf32(enabled: bool) -> None:
-    """Whether float32 products may round their factors to TF32 (10 bits of mantissa, not 23).
-
-    Tensor cores multiply those several times as fast, with relative errors around 1e-3.  A graph
-    that was captured keeps the setting it was captured with.
-    """
-    global _tf32
-    _tf32 = bool(enabled)
-
-
-def uses_tf32() -> bool:
-    """Whether float32 products round their factors to TF32: off unless asked for."""
-    return _tf32
-
-
 def takes(a: Any, b: Any) -> bool:
-    """Whether ``gemm`` multiplies these CuPy arrays: matrices, both float32 or both float64."""
+    """Whether ``gemm`` multiplies these arrays: CuPy's matrices, both float32 or both float64."""
+    return _is_cupys(a) and _is_cupys(b) and _fit(a, b)
+
+
+def _is_cupys(array: Any) -> bool:
+    return type(array).__module__.partition(".")[0] == "cupy"
+
+
+def _fit(a: Any, b: Any) -> bool:
     return a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.dtype in _scalars
 
 
@@ -82,12 +75,15 @@ def gemm(a: Any, b: Any, out: Any = None) -> Any:
     Transposed and sliced matrices are multiplied where they lie, if their rows or their columns are
     contiguous; others are copied first.  ``out`` may lie in any way, too.
 
+    Factors are rounded to TF32 only if ``backends.use_tf32`` asked for it; a graph that was
+    captured keeps the setting it was captured with.
+
     Raises TypeError or ValueError where the dtypes or shapes do not fit, and MiniganError if cuBLAS
     reports an error, such as a lack of memory.
     """
     import cupy
 
-    if not takes(a, b) or a.shape[1] != b.shape[0]:
+    if not _fit(a, b) or a.shape[1] != b.shape[0]:
         raise _misfit(a, b)
     n, k, m = *a.shape, b.shape[1]
     if out is not None and (out.shape != (n, m) or out.dtype != a.dtype):
@@ -129,7 +125,7 @@ def _multiply(a: Any, b: Any, out: Any) -> Any:
         operands.append((x, *_layout(x)))
     (b, flag_b, ld_b), (a, flag_a, ld_a) = operands
     kind, compute, one, zero = _scalars[out.dtype]
-    if compute == COMPUTE_32F and _tf32:
+    if compute == COMPUTE_32F and backends.uses_tf32():
         compute = COMPUTE_32F_TF32
     (n, k), m, ld_out = a.shape, b.shape[1], _layout(out).ld
     if max(n, k, m, ld_a, ld_b, ld_out) > _LARGEST:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from minigan.backends import array_module
+from minigan.kernels import cublas
 
 # No kernels of our own: one CuPy operation each, or outside of a training step.
 from minigan.kernels.array import (  # noqa: F401
@@ -309,7 +310,10 @@ def _fill(name: str, out: Any, seed: int, step: int, stream: int) -> None:
 
 def gemm(a: Any, b: Any, out: Any) -> None:
     """out = a b for matrices; all products of a convolution pass through here."""
-    array_module(a).matmul(a, b, out=out)
+    if cublas.takes(a, b):
+        cublas.gemm(a, b, out)
+    else:  # NumPy's arrays, in the tests
+        array_module(a).matmul(a, b, out=out)
 
 
 def convolve(x: Any, w: Any, geometry: Geometry) -> Any:

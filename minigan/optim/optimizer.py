@@ -97,12 +97,16 @@ class Optimizer:
             if p.grad is not None:
                 _check_gradient(i, p)
         with no_grad():
+            self._begin_step()
             for i, (p, (values, *state)) in enumerate(zip(self.params, self._stretches)):
                 if p.grad is not None:
                     self.steps[i] += 1
                     g = in_memory_order(p.grad.array, self._axes[i])
                     self._update(values, g, *state, int(self.steps[i]))
                     p.changed_in_place()
+
+    def _begin_step(self) -> None:
+        """What an optimiser does once a step, before the first ``_update``: nothing."""
 
     def _update(self, p: Any, g: Any, *state_and_t: Any) -> None:
         """Change the flat p by the flat gradient g, in place; t counts its steps from 1."""

@@ -37,11 +37,12 @@ from minigan.optim import EMA
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
 from minigan.train import quality
+from minigan.train.capture import player
 from minigan.train.progress import ProgressBar
 from minigan.train.record import Config, Run
 from minigan.train.sampling import generate
 from minigan.train.setup import build_game, draw_z, set_schedules
-from minigan.train.step import Record, play_step, read
+from minigan.train.step import Record, read
 
 GRID = 64  # images in a sample grid
 POINTS = 1000  # points in a picture of points
@@ -316,6 +317,7 @@ class Trainer:
         mean = dataset.x.mean(axis=0) / 255 if dataset.is_images else None
         self.game = build_game(recipe, config.data_shape, data_mean=mean)
         self.ema = EMA(self.game.G, recipe.ema) if recipe.ema else None
+        self.play = player(self.game, say)
 
         self.unread: list[Record] = []  # of the last steps, on the device still
         self.losses: dict[str, float] = {}  # of the last step that was read
@@ -382,7 +384,7 @@ class Trainer:
         with section("data"):
             real = [self._batch(k * t + i) for i in range(k)]
         backends.manual_seed((self.config.seed, t + 1))
-        self.unread.append(play_step(self.game, real))
+        self.unread.append(self.play(real))
         if self.ema:
             self.ema.update()
         self.step = t + 1
