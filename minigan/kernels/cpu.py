@@ -10,6 +10,7 @@ Sums are kept in float64, so that a float32 mean over many rows loses nothing.
 from __future__ import annotations
 
 import math
+from functools import reduce
 
 import numpy as np
 from numba import njit
@@ -28,17 +29,19 @@ _jit = njit(cache=True, nogil=True, error_model="numpy")
 LARGE = 2**18  # fewer values take less time than handing half of them to another thread
 
 
-def _share(x, task):
-    """[task(stretch)] for stretches of x's first axis, one for each thread if x is large."""
-    if x.size <= LARGE:
-        return [task(slice(None))]
-    return parallel.run(task, parallel.parts(len(x), parallel.get_num_threads()))
+def _share(kernel, arrays, *others):
+    """[kernel(*arrays, *others)], for large arrays with a stretch of their first axis for each
+    thread."""
+    if arrays[0].size <= LARGE:
+        return [kernel(*arrays, *others)]
+    parts = parallel.parts(len(arrays[0]), parallel.get_num_threads())
+    return parallel.run(lambda part: kernel(*[a[part] for a in arrays], *others), parts)
 
 
 def leaky_relu(x, slope):
     y = np.empty_like(x)  # compact, its axes in x's order
     flat_x, flat_y, slope = _flat(x, y), y.ravel(order="K"), x.dtype.type(slope)
-    _share(flat_x, lambda part: _leaky_relu(flat_x[part], slope, flat_y[part]))
+    _share(_leaky_relu, (flat_x, flat_y), slope)
     return y
 
 
@@ -51,7 +54,7 @@ def _flat(x, y):
 
 
 @_jit
-def _leaky_relu(x, slope, y):
+def _leaky_relu(x, y, slope):
     for i in range(x.size):
         y[i] = x[i] if x[i] > 0 else slope * x[i]
 
@@ -59,12 +62,12 @@ def _leaky_relu(x, slope, y):
 def leaky_relu_grad(gy, x, slope):
     gx, slope = np.empty_like(x), x.dtype.type(slope)
     flat_gy, flat_x, flat_gx = _flat(gy, gx), _flat(x, gx), gx.ravel(order="K")
-    _share(flat_x, lambda part: _leaky_relu_grad(flat_gy[part], flat_x[part], slope, flat_gx[part]))
+    _share(_leaky_relu_grad, (flat_gy, flat_x, flat_gx), slope)
     return gx
 
 
 @_jit
-def _leaky_relu_grad(gy, x, slope, gx):
+def _leaky_relu_grad(gy, x, gx, slope):
     for i in range(x.size):
         gx[i] = gy[i] if x[i] > 0 else slope * gy[i]
 
@@ -86,8 +89,7 @@ def tanh(x):
     if x.dtype != np.float32:
         return np.tanh(x)
     y = np.empty_like(x)
-    flat_x, flat_y = _flat(x, y), y.ravel(order="K")
-    _share(flat_x, lambda part: _tanh(flat_x[part], flat_y[part]))
+    _share(_tanh, (_flat(x, y), y.ravel(order="K")))
     return y
 
 
@@ -163,7 +165,7 @@ def _from_rows(rows, x):
 
 def add_bias_leaky_relu(x, bias, slope):
     rows, slope = _rows(x), x.dtype.type(slope)
-    _share(rows, lambda part: _add_bias_leaky_relu(rows[part], bias, slope))
+    _share(_add_bias_leaky_relu, (rows,), bias, slope)
     if rows is not x and not np.may_share_memory(rows, x):
         x[...] = _from_rows(rows, x)
 
@@ -180,7 +182,7 @@ def _add_bias_leaky_relu(x, bias, slope):
 def batch_stats(x):
     rows = _rows(x)
     shift = rows[0].astype(np.float64)
-    sums = sum(_share(rows, lambda part: _shifted_sums(rows[part], shift)))
+    sums = reduce(np.add, _share(_shifted_sums, (rows,), shift))
     mean, var = np.empty(len(shift), x.dtype), np.empty(len(shift), x.dtype)
     _mean_and_var(sums, shift, len(rows), mean, var)
     return mean, var
@@ -211,12 +213,12 @@ def _shifted_sums(x, shift):
 def batch_norm(x, mean, inv_std, gamma, beta, slope):
     rows, scale, slope = _rows(x), inv_std * gamma, x.dtype.type(slope)
     y = np.empty(rows.shape, x.dtype)
-    _share(rows, lambda part: _batch_norm(rows[part], mean, scale, beta, slope, y[part]))
+    _share(_batch_norm, (rows, y), mean, scale, beta, slope)
     return _from_rows(y, x)
 
 
 @_jit
-def _batch_norm(x, mean, scale, beta, slope, y):
+def _batch_norm(x, y, mean, scale, beta, slope):
     M, C = x.shape
     for m in range(M):
         for c in range(C):
@@ -226,9 +228,7 @@ def _batch_norm(x, mean, scale, beta, slope, y):
 
 def batch_norm_sums(gy, x, mean, inv_std, gamma, beta, slope):
     gy, rows, scale, slope = _rows(gy), _rows(x), inv_std * gamma, x.dtype.type(slope)
-    sums = sum(
-        _share(rows, lambda part: _batch_norm_sums(gy[part], rows[part], mean, scale, beta, slope))
-    )
+    sums = reduce(np.add, _share(_batch_norm_sums, (gy, rows), mean, scale, beta, slope))
     sums[1] *= inv_std
     return sums.astype(x.dtype)
 
@@ -252,17 +252,12 @@ def batch_norm_grad(gy, x, mean, inv_std, gamma, beta, slope, sums):
     mean_gz, mean_gz_x_hat = sums / x.dtype.type(max(len(rows), 1))
     slant = inv_std * mean_gz_x_hat  # times x - mean it is xhat times the mean of gz xhat
     gx = np.empty(rows.shape, x.dtype)
-    _share(
-        rows,
-        lambda part: _batch_norm_grad(
-            gy[part], rows[part], mean, scale, beta, slope, mean_gz, slant, gx[part]
-        ),
-    )
+    _share(_batch_norm_grad, (gy, rows, gx), mean, scale, beta, slope, mean_gz, slant)
     return _from_rows(gx, x)
 
 
 @_jit
-def _batch_norm_grad(gy, x, mean, scale, beta, slope, mean_gz, slant, gx):
+def _batch_norm_grad(gy, x, gx, mean, scale, beta, slope, mean_gz, slant):
     M, C = x.shape
     for m in range(M):
         for c in range(C):
@@ -295,7 +290,7 @@ def _adam(p, g, m, v, step_size, one_minus_beta1, one_minus_beta2, v_scale, eps,
 
 def log_sum_exp(x, scale):
     rows, y = np.ascontiguousarray(x), np.empty(len(x), x.dtype)
-    _share(rows, lambda part: _log_sum_exp(rows[part], float(scale), y[part]))
+    _share(_log_sum_exp, (rows, y), float(scale))
     return y
 
 
@@ -303,7 +298,7 @@ NOTHING = -60.0  # e^-60 of the largest term: millions of those do not change a 
 
 
 @_jit
-def _log_sum_exp(x, scale, y):
+def _log_sum_exp(x, y, scale):
     N, M = x.shape
     for n in range(N):
         largest = -np.inf
