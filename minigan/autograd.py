@@ -169,7 +169,7 @@ class Tensor:
         Raises RuntimeError if this tensor, or the source of the new values, requires grad and
         functions are being recorded: the change would be missing from the graph.
         """
-        if is_grad_enabled() and isinstance(source, Tensor) and source.requires_grad:
+        if isinstance(source, Tensor) and source.requires_grad and is_grad_enabled():
             raise RuntimeError(
                 f"in-place change with a tensor of shape {source.shape} that requires grad: "
                 "do it inside no_grad(), with source.detach(), or make a new tensor instead"
@@ -333,9 +333,9 @@ class Function:
     is_view = False  # True: the output is (or may be) another view of the first input's memory
 
     number = -1  # position in the order of creation, once recorded
-    edges: tuple | None = ()  # what each input came from; None once the graph is freed
+    edges: Sequence | None = ()  # what each input came from; None once the graph is freed
     needs: tuple[bool, ...] = (False, False, False)  # for forwards that are not recorded
-    _saved_inputs: tuple = ()  # of (Tensor, its version list, how often it had been changed)
+    _saved_inputs: Sequence = ()  # of (Tensor, its version list, how often it had been changed)
     _saved_output: tuple | None = None  # (array, its version list, how often ...)
     _input_indices: tuple[int, ...] = ()
     _keeps_output = False
@@ -358,25 +358,26 @@ class Function:
         """The inputs named in ``save_inputs``; RuntimeError if one was changed in place since."""
         for x, version, changes in self._saved_inputs:
             # Another list means other memory: .data was assigned.
-            self._check_unchanged(x.array, x._version is version and version[0] == changes)
+            if x._version is not version or version[0] != changes:
+                raise self._changed(x.array)
         return [x for x, _, _ in self._saved_inputs]
 
     def saved_output(self) -> Tensor:
         """The output, with this function as its history; RuntimeError if it was changed."""
         array, version, changes = self._saved_output
-        self._check_unchanged(array, version[0] == changes)
+        if version[0] != changes:
+            raise self._changed(array)
         # A new Tensor each time: keeping the one that forward returned would close a cycle.
         y = Tensor(array)
         y._version, y.requires_grad, y.grad_fn = version, True, self
         return y
 
-    def _check_unchanged(self, array: Any, is_unchanged: bool) -> None:
-        if not is_unchanged:
-            raise RuntimeError(
-                f"a value of shape {array.shape} that the backward of {type(self).__name__} "
-                "needs was changed in place after forward: call backward before the change, "
-                "or change a copy"
-            )
+    def _changed(self, array: Any) -> RuntimeError:
+        return RuntimeError(
+            f"a value of shape {array.shape} that the backward of {type(self).__name__} "
+            "needs was changed in place after forward: call backward before the change, "
+            "or change a copy"
+        )
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Apply the function and, if a gradient may be wanted, record it."""
@@ -390,9 +391,11 @@ class Function:
         for other in arrays[1:]:
             if other.dtype != first.dtype or type(other) is not type(first):
                 raise TypeError(_mixture(type(self).__name__, arrays))
-        recorded = _mode.enabled and True in [x.requires_grad for x in inputs]
-        if recorded:
-            self.needs = tuple([x.requires_grad for x in inputs])
+        recorded = False
+        if _mode.enabled:
+            needs = tuple([x.requires_grad for x in inputs])
+            if recorded := True in needs:
+                self.needs = needs
         try:
             y = Tensor(self.forward(*arrays))
         except Exception as error:  # NumPy says what is wrong, but not where
@@ -408,10 +411,10 @@ class Function:
     def _record(self, inputs: Sequence[Tensor], y: Tensor) -> None:
         """Become a node of the graph: number, edges, and what forward asked to keep."""
         self.number = next(_numbers)
-        self.edges = tuple([_edge(x) for x in inputs])
+        self.edges = [_edge(x) for x in inputs]
         if self._input_indices:
             saved = [inputs[i] for i in self._input_indices]
-            self._saved_inputs = tuple([(x, x._version, x._version[0]) for x in saved])
+            self._saved_inputs = [(x, x._version, x._version[0]) for x in saved]
         if self._keeps_output:
             self._saved_output = (y.array, y._version, y._version[0])
         y.requires_grad = True
@@ -515,7 +518,7 @@ def _backpropagate(
     retain_graph = create_graph if retain_graph is None else retain_graph
     nodes = _reachable(outputs)
     targets = None if inputs is None else _targets(inputs, outputs, nodes)
-    wanted = None if targets is None else _between(nodes, targets)
+    wanted = None if targets is None else _on_the_way(nodes, targets)
     table: dict[Any, Tensor] = {}  # the gradient of each node that is still to be visited
     found: dict[Any, Tensor] = {}  # the gradients of the targets
 
@@ -545,10 +548,13 @@ def _backpropagate(
                 continue
             if targets is not None and id(node) in targets:
                 found[id(node)] = gy
-            if wanted is not None and node not in wanted:
-                continue
             edges = node.edges
-            node.needs = tuple([_is_wanted(edge, targets, wanted) for edge in edges])
+            if wanted is None:
+                node.needs = tuple([edge is not None for edge in edges])
+            else:
+                node.needs = tuple([id(edge) in wanted for edge in edges])
+            if True not in node.needs:
+                continue
             gxs = node.backward(gy)
             if not retain_graph:
                 node._free()
@@ -625,30 +631,27 @@ def _targets(
     """The edges at which ``grad`` stops, each checked to lie behind the outputs."""
     reached = {id(_edge(y)) for y in outputs}
     reached.update(id(edge) for node in nodes for edge in node.edges)
+    targets = {}
     for i, x in enumerate(inputs):
         if not x.requires_grad:
             raise RuntimeError(f"input {i} of grad, of shape {x.shape}, does not require grad")
-        if id(_edge(x)) not in reached:
+        edge = _edge(x)
+        if id(edge) not in reached:
             raise RuntimeError(
                 f"input {i} of grad, of shape {x.shape}, has no influence on the outputs: "
                 "was it detached, or replaced by a copy, on the way?"
             )
-    return {id(_edge(x)): _edge(x) for x in inputs}
+        targets[id(edge)] = edge
+    return targets
 
 
-def _between(nodes: list[Function], targets: dict) -> set[Function]:
-    """The functions through which a gradient must pass on its way to the targets."""
-    wanted: set[Function] = set()
+def _on_the_way(nodes: list[Function], targets: dict) -> set[int]:
+    """The ids of the targets, and of the functions through which their gradients must pass."""
+    wanted = set(targets)
     for node in nodes:
-        if any(_is_wanted(edge, targets, wanted) for edge in node.edges):
-            wanted.add(node)
+        if not wanted.isdisjoint([id(edge) for edge in node.edges]):
+            wanted.add(id(node))
     return wanted
-
-
-def _is_wanted(edge: Any, targets: dict | None, wanted: set[Function] | None) -> bool:
-    if edge is None or targets is None:
-        return edge is not None
-    return id(edge) in targets or edge in wanted
 
 
 def _add_to_leaf(leaf: Tensor, g: Tensor, is_alias: bool) -> None:
