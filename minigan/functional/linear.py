@@ -13,7 +13,7 @@ from minigan import kernels
 from minigan.autograd import Function, Tensor
 from minigan.backends import array_module
 from minigan.functional.activations import LeakyReLUGrad, leaky_relu
-from minigan.functional.arithmetic import as_tensor, sum, sum_to
+from minigan.functional.arithmetic import Sum, as_tensor, sum_to
 from minigan.functional.shaping import getitem, reshape, transpose, unsqueeze
 from minigan.kernels import cublas
 from minigan.kernels.clock import timed
@@ -93,7 +93,7 @@ class Linear(Function):
         gz = gy if self.slope == 1 else LeakyReLUGrad(self.slope)(gy, self.saved_output())
         gx = Matmul()(gz, W) if self.needs[0] else None
         gW = LinearWeightGrad()(gz, x) if self.needs[1] else None
-        gb = sum(gz, 0) if len(self.needs) == 3 and self.needs[2] else None
+        gb = Sum((0,), keepdim=False)(gz) if len(self.needs) == 3 and self.needs[2] else None
         return gx, gW, gb
 
 

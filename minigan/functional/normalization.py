@@ -134,11 +134,11 @@ def batch_norm(
             "batch_norm takes running_mean and running_var together; without them it can only "
             "normalise by the batch: pass training=True"
         )
-    others = [v for v in (running_mean, running_var, weight, bias) if v is not None]
-    if any(v.shape != (x.shape[1],) for v in others):
+    shapes = [v.shape for v in (running_mean, running_var, weight, bias) if v is not None]
+    if set(shapes) != {(x.shape[1],)}:
         raise ValueError(
             f"batch_norm over {x.shape[1]} features takes statistics, weight and bias of shape "
-            f"({x.shape[1]},), got {', '.join(str(v.shape) for v in others)}"
+            f"({x.shape[1]},), got {', '.join(map(str, shapes))}"
         )
     if not training:
         per_channel = (-1, *[1] * (x.ndim - 2))

@@ -76,7 +76,7 @@ class Sequential(ModuleList):
     def forward(self, x: Tensor) -> Tensor:
         # A layer computes a (leaky) ReLU behind it in the same pass over its output: the passes
         # cost more than the arithmetic.
-        modules = list(self)
+        modules = [*self.children()]  # list(self) would walk them twice: it asks for the length
         followers = [*modules[1:], None]
         is_done = False
         for module, follower in zip(modules, followers):

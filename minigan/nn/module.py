@@ -99,7 +99,7 @@ class Module:
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module (under the name "") and all below it, each once, parents first."""
-        return _unique(self._tree(""))
+        return _unique(self._tree())
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once, parents first."""
@@ -130,14 +130,16 @@ class Module:
     def _own_state(self) -> dict[str, Tensor]:
         return {**self._own_parameters(), **self._own_buffers()}
 
-    def _tree(self, prefix: str) -> Iterator[tuple[str, Module]]:
+    def _tree(self, prefix: str = "") -> list[tuple[str, Module]]:
         """(name, module) for this module and all below it; a shared one under every name."""
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child._tree(f"{prefix}.{name}" if prefix else name)
+        tree = [(prefix, self)]
+        for name, part in vars(self).items():
+            if isinstance(part, Module):
+                tree += part._tree(f"{prefix}.{name}" if prefix else name)
+        return tree
 
     def _named(self, own: Callable[[Module], dict]) -> Iterator[tuple[str, Any]]:
-        for prefix, module in self._tree(""):
+        for prefix, module in self._tree():
             for name, tensor in own(module).items():
                 yield (f"{prefix}.{name}" if prefix else name), tensor
 
@@ -312,7 +314,7 @@ def _note_layer(error: Exception, module: Module, args: tuple[Any, ...]) -> None
     error._layer = layer, shapes, note
 
 
-def _unique(named: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+def _unique(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     seen = set()
     for name, part in named:
         if id(part) not in seen:

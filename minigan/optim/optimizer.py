@@ -257,11 +257,11 @@ def _checked(params: Iterable[Tensor]) -> list[Tensor]:
 
 
 def _check_gradient(i: int, p: Tensor) -> None:
-    g = p.grad
-    if g.shape != p.shape or g.dtype != p.dtype or type(g.array) is not type(p.array):
+    g, p = p.grad.array, p.array
+    if g.shape != p.shape or g.dtype != p.dtype or type(g) is not type(p):
         raise ValueError(
-            f"the gradient of parameter {i} is {array_module(g.array).__name__} {g.dtype} "
-            f"{g.shape}, the parameter {array_module(p.array).__name__} {p.dtype} {p.shape}"
+            f"the gradient of parameter {i} is {array_module(g).__name__} {g.dtype} "
+            f"{g.shape}, the parameter {array_module(p).__name__} {p.dtype} {p.shape}"
         )
 
 
