@@ -95,7 +95,7 @@ class Module:
 
     def children(self) -> Iterator[Module]:
         """The direct sub-modules."""
-        return (part for part in vars(self).values() if isinstance(part, Module))
+        return iter([part for part in vars(self).values() if isinstance(part, Module)])
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module (under the name "") and all below it, each once, parents first."""
