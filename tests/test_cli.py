@@ -18,7 +18,7 @@ from PIL import Image
 from minigan import gradient_check, plots, recipes, train
 from minigan.cli import COMMANDS, program
 from minigan.cli import train as train_command
-from minigan.train import trainer
+from minigan.train import capture, trainer
 
 ROOT = Path(__file__).parent.parent
 
@@ -139,13 +139,13 @@ def test_train_resume_and_json(quick, tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(quick, tmp_path, monkeypatch, number, code):
-    original = trainer.play_step
+    original = capture.play_step
 
     def play(game, batches):
         signal.raise_signal(number)
         return original(game, batches)
 
-    monkeypatch.setattr(trainer, "play_step", play)
+    monkeypatch.setattr(capture, "play_step", play)
     result = call(*quick, "--steps", 50)
     assert result.exit_code == code
     assert f"go on with: minigan train --resume {tmp_path / 'run'}" in result.stderr

@@ -11,7 +11,7 @@ from minigan.errors import MiniganError
 from minigan.kernels import parallel
 from minigan.reproduce.result import Task
 from minigan.reproduce.training import Training, train, train_all
-from minigan.train import trainer
+from minigan.train import capture
 from minigan.train.record import Run
 
 
@@ -96,7 +96,7 @@ def test_a_run_may_end_early(tmp_path, threads, monkeypatch):
 
 def test_ctrl_c_in_a_step_stops_everything(task, monkeypatch):
     task, wanted = task
-    play = trainer.play_step
+    play = capture.play_step
 
     def interrupted(game, batches):
         import os
@@ -105,11 +105,11 @@ def test_ctrl_c_in_a_step_stops_everything(task, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         return play(game, batches)
 
-    monkeypatch.setattr(trainer, "play_step", interrupted)
+    monkeypatch.setattr(capture, "play_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(task, wanted("a"))
     assert max(Run(task.runs / "a").checkpoints()) == 1
-    monkeypatch.setattr(trainer, "play_step", play)
+    monkeypatch.setattr(capture, "play_step", play)
     assert max(train(task, wanted("a")).checkpoints()) == 6
 
 

@@ -14,8 +14,8 @@ import tiny
 from minigan import data, plots, recipes, train
 from minigan.autograd import Tensor
 from minigan.errors import MiniganError
+from minigan.train import capture, quality, record, trainer
 from minigan.train import checkpoint as checkpoints
-from minigan.train import quality, record, trainer
 from minigan.train.step import read
 
 
@@ -46,7 +46,7 @@ def assert_same_state(run, other, step):
 def stop_at(monkeypatch, step, number=signal.SIGINT, times=1):
     """Send the signal while that step is played."""
     played = 0
-    original = trainer.play_step
+    original = capture.play_step
 
     def play(game, batches):
         nonlocal played
@@ -56,7 +56,7 @@ def stop_at(monkeypatch, step, number=signal.SIGINT, times=1):
                 signal.raise_signal(number)
         return original(game, batches)
 
-    monkeypatch.setattr(trainer, "play_step", play)
+    monkeypatch.setattr(capture, "play_step", play)
 
 
 # A run is a folder --------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_the_folder_explains_itself(tmp_path):
 
 def test_log_entries_are_what_the_step_returned(tmp_path, no_pictures, monkeypatch):
     seen = []
-    original = trainer.play_step
+    original = capture.play_step
 
     def play(game, batches):
         losses = original(game, batches)
@@ -91,7 +91,7 @@ def test_log_entries_are_what_the_step_returned(tmp_path, no_pictures, monkeypat
         seen.append((*read([losses]), norm))
         return losses
 
-    monkeypatch.setattr(trainer, "play_step", play)
+    monkeypatch.setattr(capture, "play_step", play)
     run, _ = tiny.start(tmp_path, steps=3)
     for entry, (losses, norm) in zip(run.read_log(), seen, strict=True):
         assert {key: entry[key] for key in losses} == losses
@@ -113,14 +113,14 @@ def test_an_epoch_is_one_pass_of_d_through_the_data(tmp_path, no_pictures):
 @pytest.mark.parametrize("k", [1, 2])
 def test_d_sees_every_image_once_an_epoch(tmp_path, no_pictures, monkeypatch, k):
     seen = []
-    original = trainer.play_step
+    original = capture.play_step
 
     def play(game, batches):
         assert len(batches) == k
         seen.extend(row.tobytes() for x in batches for row in x.numpy())
         return original(game, batches)
 
-    monkeypatch.setattr(trainer, "play_step", play)
+    monkeypatch.setattr(capture, "play_step", play)
     tiny.start(tmp_path, steps=8 // k, changes={"d_steps": k})
     x = data.load(tiny.write_data(tmp_path), size=8).x
     assert sorted(seen) == sorted(row.tobytes() for row in data.to_float(x, -1, 1))
@@ -362,13 +362,13 @@ def test_second_signal_while_saving_damages_nothing(tmp_path, no_pictures, monke
         signal.raise_signal(signal.SIGINT)
         return original(*args)
 
-    replay = trainer.play_step
+    replay = capture.play_step
 
     def play(game, batches):
         monkeypatch.setattr(os, call, interrupted)
         return replay(game, batches)
 
-    monkeypatch.setattr(trainer, "play_step", play)
+    monkeypatch.setattr(capture, "play_step", play)
     with pytest.raises(KeyboardInterrupt):
         train.resume(run.folder, steps=10, quiet=True)
     monkeypatch.setattr(os, call, original)
@@ -384,7 +384,7 @@ def test_second_signal_while_saving_damages_nothing(tmp_path, no_pictures, monke
 @pytest.mark.parametrize("name", ["d_loss", "g_loss", "d_real", "d_fake"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_losses_that_are_not_finite_stop_the_run(tmp_path, no_pictures, monkeypatch, name, value):
-    original = trainer.play_step
+    original = capture.play_step
     steps = []
 
     def play(game, batches):
@@ -392,7 +392,7 @@ def test_losses_that_are_not_finite_stop_the_run(tmp_path, no_pictures, monkeypa
         losses = original(game, batches)
         return {**losses, name: Tensor(np.array(value, np.float32))} if len(steps) == 5 else losses
 
-    monkeypatch.setattr(trainer, "play_step", play)
+    monkeypatch.setattr(capture, "play_step", play)
     with pytest.raises(MiniganError, match="step 5: ") as error:
         tiny.start(tmp_path, steps=10, checkpoint_every=2)
     run = train.Run(tmp_path / "run")
@@ -435,7 +435,7 @@ def test_on_a_gpu_no_checkpoint_is_written_after_a_loss_that_is_not_finite(
     tmp_path, no_pictures, monkeypatch, as_on_a_gpu, step, saved
 ):
     """One infinite loss, with finite ones after it, is found at the next reading."""
-    original = trainer.play_step
+    original = capture.play_step
     steps = []
 
     def play(game, batches):
@@ -444,7 +444,7 @@ def test_on_a_gpu_no_checkpoint_is_written_after_a_loss_that_is_not_finite(
         bad = {"g_loss": Tensor(np.array(np.inf, np.float32))}
         return {**losses, **bad} if len(steps) == step else losses
 
-    monkeypatch.setattr(trainer, "play_step", play)
+    monkeypatch.setattr(capture, "play_step", play)
     with pytest.raises(MiniganError, match=f"step {step}: G's loss is inf") as error:
         tiny.start(tmp_path, steps=10, checkpoint_every=4, log_every=100)
     run = train.Run(tmp_path / "run")
