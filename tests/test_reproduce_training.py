@@ -81,17 +81,14 @@ def over_at_two(run):
     return max(run.checkpoints()) == 2 and run.folder.name == "a"
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_run_may_end_early(tmp_path, threads, monkeypatch):
-    values = {"data": "gaussian1d", "batch_size": 8, "latent_dim": 2}
-    recipe = recipes.override(recipes.get("gan-relu"), values)
-    task = Task("demo", "", tmp_path / "out", runs=tmp_path / "runs")
-    parallel.set_num_threads(threads)
-    wanted = [Training(name, recipe, 0, 4) for name in "ab"]
-    runs = train_all(task, wanted, every=1, after=over_at_two)
-    assert [max(run.checkpoints()) for run in runs] == [2, 4]
-    again = train_all(task, wanted, every=1, after=over_at_two)
-    assert [max(run.checkpoints()) for run in again] == [2, 4]
+def test_a_run_may_end_early(task, monkeypatch):
+    task, wanted = task
+    monkeypatch.setattr(parallel, "_num_threads", 1)
+    both = [wanted("a", steps=3), wanted("b", steps=3)]
+    runs = train_all(task, both, every=1, after=over_at_two)
+    assert [max(run.checkpoints()) for run in runs] == [2, 3]
+    again = train_all(task, both, every=1, after=over_at_two)
+    assert [max(run.checkpoints()) for run in again] == [2, 3]
 
 
 def test_ctrl_c_in_a_step_stops_everything(task, monkeypatch):
@@ -118,11 +115,12 @@ def test_two_processes(tmp_path):
     values = {"data": "gaussian1d", "batch_size": 8, "latent_dim": 2}
     recipe = recipes.override(recipes.get("gan-relu"), values)
     task = Task("demo", "", tmp_path / "out", runs=tmp_path / "runs")
-    wanted = [Training(f"seed-{seed}", recipe, seed, 4) for seed in range(3)]
+    wanted = [Training(name, recipe, 0, 4) for name in "abc"]
     parallel.set_num_threads(2)
-    runs = train_all(task, wanted, every=2, after=note)
-    assert [max(run.checkpoints()) for run in runs] == [4, 4, 4]
-    assert all(json.loads((run.folder / "turns.json").read_text()) == [2, 4] for run in runs)
+    runs = train_all(task, wanted, every=2, after=over_at_two)
+    assert [max(run.checkpoints()) for run in runs] == [2, 4, 4]
+    turns = [json.loads((run.folder / "turns.json").read_text()) for run in runs]
+    assert turns == [[2], [2, 4], [2, 4]]
     assert {run.read_config().threads for run in runs} == {1}
 
 

@@ -163,10 +163,11 @@ def play(recipe, monkeypatch, dtype, steps=3):
             setup, "build_networks", lambda *a, **k: [n.to(dtype) for n in build(*a, **k)]
         )
         backends.manual_seed((0, 0))
-        game = setup.build_game(recipe, SHAPE, data_mean=np.full(SHAPE, 0.4))
+        shape = setup.data_shape(recipe)
+        game = setup.build_game(recipe, shape, data_mean=np.full(shape, 0.4))
     game.draw_z = lambda n: setup.draw_z(recipe, n).to(dtype)
     ema = EMA(game.G, recipe.ema) if recipe.ema else None
-    real = np.random.default_rng(0).random((recipe.batch_size, *SHAPE)).astype(dtype)
+    real = np.random.default_rng(0).random((recipe.batch_size, *shape)).astype(dtype)
     batches = [minigan.from_numpy(real)] * recipe.d_steps
     records = []
     strict.counts.reset()
