@@ -35,9 +35,9 @@ from minigan.kernels import philox
 # CuPy's functions that minigan uses; each is there in CuPy 14 with the arguments that are given.
 NAMES = {
     "abs", "add", "array", "asarray", "broadcast_to", "clip", "concatenate", "dot", "empty",
-    "empty_like", "exp", "full", "log", "log1p", "matmul", "maximum", "may_share_memory",
-    "multiply", "ones", "ones_like", "pad", "sign", "sqrt", "square", "stack", "subtract", "tanh",
-    "where", "zeros", "zeros_like",
+    "empty_like", "exp", "full", "isfinite", "log", "log1p", "logaddexp", "matmul", "maximum",
+    "may_share_memory", "multiply", "ones", "ones_like", "pad", "sign", "sqrt", "square",
+    "stack", "subtract", "tanh", "where", "zeros", "zeros_like",
 }  # fmt: skip
 FROM_HOST = ("array", "asarray", "ascontiguousarray")  # these take NumPy arrays and lists
 DTYPES = "?bBhHiIlLqQefdFD"  # no long double, no text, no objects
@@ -231,8 +231,8 @@ for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
 for _name in ("neg", "pos", "abs", "invert"):
     setattr(ndarray, f"__{_name}__", _unary(_name))
 for _name in ("all", "any", "argmax", "argmin", "astype", "clip", "copy", "dot", "fill", "max",
-              "mean", "min", "ravel", "reshape", "squeeze", "sum", "swapaxes", "transpose", "var",
-              "view"):  # fmt: skip
+              "mean", "min", "ravel", "reshape", "squeeze", "std", "sum", "swapaxes", "transpose",
+              "var", "view"):  # fmt: skip
     setattr(ndarray, _name, _method(_name))
 
 

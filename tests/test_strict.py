@@ -9,10 +9,10 @@ import tiny
 from click.testing import CliRunner
 
 import minigan
-from minigan import backends, gradient_cases, nn, objectives, optim, plots, recipes, train
+from minigan import backends, data, gradient_cases, nn, objectives, optim, plots, recipes, train
 from minigan.autograd import Tensor
 from minigan.cli import program
-from minigan.evaluate import classifier
+from minigan.evaluate import classifier, parzen, report
 from minigan.optim import EMA
 from minigan.train import checkpoint as checkpoints
 from minigan.train import setup, trainer
@@ -313,6 +313,30 @@ def test_the_classifier_judges_alike(cupy):
         here = classifier.load().probabilities(images)
     assert type(there) is np.ndarray
     np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
+
+
+def test_parzen_windows_on_the_device(cupy):
+    """The same numbers, in blocks that are smaller than the arrays; and by the report."""
+    samples, valid, test = np.random.default_rng(0).random((3, 40, 16), dtype=np.float32)
+    there = [cupy.asarray(x) for x in (samples, valid, test)]
+    ours, numpys = parzen.parzen(*there), parzen.parzen(samples, valid, test)
+    assert ours.sigma == numpys.sigma
+    assert (ours.mean, ours.se) == pytest.approx((numpys.mean, numpys.se), rel=1e-12)
+    likelihoods = parzen.log_likelihood(there[2], there[0], 0.2, block=7)
+    assert type(likelihoods) is strict.ndarray
+    expected = parzen.log_likelihood(test, samples, 0.2)
+    np.testing.assert_allclose(likelihoods.get(), expected, rtol=1e-12)
+
+    def images(split):
+        x = (np.random.default_rng(len(split)).random((30, 1, 4, 4)) * 255).astype(np.uint8)
+        return data.Dataset("demo", split, x)
+
+    material = report.Material(
+        samples=samples.reshape(-1, 1, 4, 4), train=images("train"), test=images("tests")
+    )
+    on_device = report.likelihood(material)
+    with backends.backend("numpy"):
+        assert on_device["real"].mean == pytest.approx(report.likelihood(material)["real"].mean)
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ def _log_likelihoods(points: Any, samples: Any, sigmas: Sequence[float], block: 
     rows = block_rows(D) if block is None else block
     log_sums = xp.full((len(sigmas), N), -math.inf)
     for i in blocks(N, rows):
-        x = points[i].astype(xp.float64)
+        x = points[i].astype(np.float64)
         for j in blocks(M, rows):
-            d = squared_distances(x, samples[j].astype(xp.float64))
+            d = squared_distances(x, samples[j].astype(np.float64))
             for log_sum, sigma in zip(log_sums, sigmas):
                 of_block = kernels.log_sum_exp(d, -0.5 / sigma**2)
                 log_sum[i] = xp.logaddexp(log_sum[i], of_block)
