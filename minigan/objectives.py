@@ -1,4 +1,4 @@
-"""What the two players want: losses on D's logits.
+"""What the two players want: losses on D's outputs, one number an image.
 
 The game of Goodfellow et al. 2014, eq. 1, is
 
@@ -7,15 +7,20 @@ The game of Goodfellow et al. 2014, eq. 1, is
 Both players minimise here, so D's loss is -V.  Every logarithm is computed from the logit:
 -log D = softplus(-logit) and -log(1 - D) = softplus(logit) never overflow and never lose D's
 gradient where D is sure and wrong.
+
+The objectives below it take D's output as it is, without a sigmoid.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from minigan import kernels
 from minigan.autograd import Tensor
 from minigan.errors import MiniganError
 from minigan.functional import binary_cross_entropy_with_logits as bce
+from minigan.functional import mse_loss, relu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,10 @@ class NonSaturating:
         """-E log D(G(z)).  fake: logits (N, 1) -> ()."""
         return bce(fake, 1.0)
 
+    def opinion(self, logits: Any) -> Any:
+        """Mean D, for the record.  An array of logits -> a number in [0, 1]."""
+        return kernels.sigmoid(logits).mean()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Minimax(NonSaturating):
@@ -60,13 +69,90 @@ class Minimax(NonSaturating):
         return -bce(fake, 0.0)
 
 
-OBJECTIVES = {"non-saturating": NonSaturating, "minimax": Minimax}
+@dataclass(frozen=True, kw_only=True)
+class LeastSquares:
+    """LSGAN (Mao et al. 2017, eq. 9): real is 1, fake is 0, and distance counts on both sides.
+
+    A fake far on the right side of D's border is pulled back to it, where the sigmoid would have
+    been content and given G no gradient.
+
+    Args:
+        label_smoothing: s: the target of real images is 1 - s.
+        d_scale: factor of D's loss.
+
+    >>> import numpy as np
+    >>> outputs = Tensor(np.zeros((4, 1)))
+    >>> LeastSquares().d_loss(outputs, outputs).item(), LeastSquares().g_loss(outputs).item()
+    (0.5, 0.5)
+    """
+
+    label_smoothing: float = 0.0
+    d_scale: float = 1.0
+
+    def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2.  real, fake: D's outputs (N, 1) -> ()."""
+        loss = mse_loss(real, 1.0 - self.label_smoothing) + mse_loss(fake, 0.0)
+        return loss * (0.5 * self.d_scale)
+
+    def g_loss(self, fake: Tensor) -> Tensor:
+        """1/2 E (D(G(z)) - 1)^2.  fake: D's outputs (N, 1) -> ()."""
+        return mse_loss(fake, 1.0) * 0.5
+
+    def opinion(self, outputs: Any) -> Any:
+        """The mean output: near 1 for what D takes for real, near 0 for fakes."""
+        return outputs.mean()
 
 
-def build(name: str, *, label_smoothing: float = 0.0, d_scale: float = 1.0) -> NonSaturating:
-    """The objective of that name; MiniganError if there is none or smoothing is not in [0, 1)."""
+@dataclass(frozen=True, kw_only=True)
+class Hinge:
+    """D wants a margin between real (above 1) and fake (below -1); G wants D's output to rise.
+
+    Lim & Ye 2017, eq. 4; in this form Miyato et al. 2018, eqs. 16 and 17.
+
+    Args:
+        d_scale: factor of D's loss.
+
+    >>> import numpy as np
+    >>> real, fake = Tensor(np.array([[3.0]])), Tensor(np.array([[-0.5]]))
+    >>> Hinge().d_loss(real, fake).item(), Hinge().g_loss(fake).item()
+    (0.5, 0.5)
+    """
+
+    d_scale: float = 1.0
+
+    def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))).  real, fake: D's outputs (N, 1) -> ()."""
+        return (relu(1.0 - real).mean() + relu(1.0 + fake).mean()) * self.d_scale
+
+    def g_loss(self, fake: Tensor) -> Tensor:
+        """-E D(G(z)).  fake: D's outputs (N, 1) -> ()."""
+        return -fake.mean()
+
+    def opinion(self, outputs: Any) -> Any:
+        """The mean output: above 1 for what D is sure to be real, below -1 for fakes."""
+        return outputs.mean()
+
+
+Objective = NonSaturating | LeastSquares | Hinge
+OBJECTIVES: dict[str, type] = {
+    "non-saturating": NonSaturating,
+    "minimax": Minimax,
+    "least-squares": LeastSquares,
+    "hinge": Hinge,
+}
+
+
+def build(name: str, *, label_smoothing: float = 0.0, d_scale: float = 1.0) -> Objective:
+    """The objective of that name.
+
+    Raises MiniganError if there is none, smoothing is not in [0, 1), or there is nothing to smooth.
+    """
     if name not in OBJECTIVES:
         raise MiniganError(f"no objective {name!r}: expected one of {', '.join(OBJECTIVES)}")
     if not 0 <= label_smoothing < 1:
         raise MiniganError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
+    if name == "hinge":
+        if label_smoothing:
+            raise MiniganError("the hinge objective has no labels to smooth: set label_smoothing=0")
+        return Hinge(d_scale=d_scale)
     return OBJECTIVES[name](label_smoothing=label_smoothing, d_scale=d_scale)

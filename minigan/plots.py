@@ -164,8 +164,11 @@ def curves(log: Sequence[Mapping[str, Any]], path: Path | str) -> None:
     losses.set_ylabel("loss")
     draw(opinion, "d_real", "D(x), data", D_COLOUR)
     draw(opinion, "d_fake", "D(G(z)), samples", G_COLOUR)
-    opinion.axhline(0.5, color="#555555", linewidth=1, linestyle=(0, (4, 3)), label="½, undecided")
-    opinion.set_ylim(-0.03, 1.03)
+    seen = [entry[key] for entry in log for key in ("d_real", "d_fake")]
+    if min(seen) >= 0 and max(seen) <= 1:  # probabilities, or near the targets of least squares
+        undecided = {"color": "#555555", "linewidth": 1, "linestyle": (0, (4, 3))}
+        opinion.axhline(0.5, label="½, undecided", **undecided)
+        opinion.set_ylim(-0.03, 1.03)
     opinion.set_ylabel("mean opinion of D")
     draw(norms, "d_grad_norm", "D", D_COLOUR)
     draw(norms, "g_grad_norm", "G", G_COLOUR)

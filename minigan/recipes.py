@@ -237,6 +237,31 @@ RECIPES = {
             epochs=5,
             **_RADFORD_2016,
         ),
+        Recipe(
+            name="lsgan",
+            summary="LSGAN: the DCGAN for 28x28 images with least squares instead of logarithms",
+            # The paper's tasks are 112x112 scenes and Chinese characters, with other networks.
+            objective="least-squares",  # Mao et al. 2017, eq. 9
+            model="dcgan",
+            widths=(128, 64),
+            epochs=5,
+            **{
+                **_RADFORD_2016,
+                "source": "Mao et al. 2017, eq. 9; networks and optimiser of dcgan-28",
+            },
+        ),
+        Recipe(
+            name="hinge",
+            summary="The DCGAN for 28x28 images with a margin instead of logarithms",
+            objective="hinge",
+            model="dcgan",
+            widths=(128, 64),
+            epochs=5,
+            **{
+                **_RADFORD_2016,
+                "source": "Lim & Ye 2017, eq. 4; networks and optimiser of dcgan-28",
+            },
+        ),
     ]
 }
 
@@ -245,7 +270,7 @@ def names() -> list[str]:
     """The names of all recipes.
 
     >>> names()
-    ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'dcgan', 'dcgan-28', 'dcgan-32']
+    ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'dcgan', 'dcgan-28', 'dcgan-32', 'lsgan', 'hinge']
     """
     return list(RECIPES)
 

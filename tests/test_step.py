@@ -151,6 +151,21 @@ def test_objectives_against_the_formulas():
     assert smoothed.d_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
 
 
+def test_objectives_on_plain_outputs_against_the_formulas():
+    rng = np.random.default_rng(0)
+    real, fake = (Tensor(2 * rng.standard_normal((50, 1))) for _ in range(2))
+    d_x, d_gz = real.numpy(), fake.numpy()
+    squares = objectives.build("least-squares", label_smoothing=0.1, d_scale=0.5)
+    expected = 0.5 * (0.5 * ((d_x - 0.9) ** 2).mean() + 0.5 * (d_gz**2).mean())
+    assert squares.d_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
+    assert squares.g_loss(fake).item() == pytest.approx(0.5 * ((d_gz - 1) ** 2).mean(), rel=1e-12)
+    hinge = objectives.build("hinge", d_scale=0.5)
+    expected = 0.5 * (np.maximum(0, 1 - d_x).mean() + np.maximum(0, 1 + d_gz).mean())
+    assert hinge.d_loss(real, fake).item() == pytest.approx(expected, rel=1e-12)
+    assert hinge.g_loss(fake).item() == pytest.approx(-d_gz.mean(), rel=1e-12)
+    assert hinge.opinion(d_x) == squares.opinion(d_x) == d_x.mean()
+
+
 def test_minimax_saturates_and_non_saturating_does_not():
     """D is sure that the fakes are fakes (logit -20): eq. 1 gives G almost no gradient."""
     norms = {}
@@ -163,7 +178,8 @@ def test_minimax_saturates_and_non_saturating_does_not():
 
 
 def test_bad_objectives_are_one_line_errors():
-    for arguments in [{"name": "maximin"}, {"name": "minimax", "label_smoothing": 1.0}]:
+    for arguments in [{"name": "maximin"}, {"name": "minimax", "label_smoothing": 1.0},
+                      {"name": "hinge", "label_smoothing": 0.1}]:  # fmt: skip
         with pytest.raises(minigan.MiniganError) as error:
             objectives.build(**arguments)
         assert "\n" not in str(error.value)

@@ -19,11 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from minigan import kernels
 from minigan.autograd import Tensor, no_grad
 from minigan.backends import array_module, to_numpy
 from minigan.nn import Module
-from minigan.objectives import NonSaturating
+from minigan.objectives import Objective
 
 Record = dict[str, Tensor]  # d_loss, g_loss, d_real, d_fake: of one element each, on the device
 
@@ -43,7 +42,7 @@ class Game:
     D: Module
     opt_G: Any
     opt_D: Any
-    objective: NonSaturating
+    objective: Objective
     draw_z: Callable[[int], Tensor]
     updates: str = "alternate"
 
@@ -82,7 +81,7 @@ def alternate(game: Game, batches: list[Tensor]) -> Record:
     g_loss.backward(inputs=G.parameters())
     game.opt_G.step()
 
-    return _record(d_loss, g_loss, real_logits, fake_logits)
+    return _record(game.objective, d_loss, g_loss, real_logits, fake_logits)
 
 
 def simultaneous(game: Game, batches: list[Tensor]) -> Record:
@@ -110,15 +109,17 @@ def simultaneous(game: Game, batches: list[Tensor]) -> Record:
 
     game.opt_D.step()
     game.opt_G.step()
-    return _record(d_loss, g_loss, real_logits, fake_logits)
+    return _record(game.objective, d_loss, g_loss, real_logits, fake_logits)
 
 
-def _record(d_loss: Tensor, g_loss: Tensor, real: Tensor, fake: Tensor) -> Record:
+def _record(
+    objective: Objective, d_loss: Tensor, g_loss: Tensor, real: Tensor, fake: Tensor
+) -> Record:
     return {
         "d_loss": d_loss.detach(),
         "g_loss": g_loss.detach(),
-        "d_real": Tensor(kernels.sigmoid(real.array).mean()),
-        "d_fake": Tensor(kernels.sigmoid(fake.array).mean()),
+        "d_real": Tensor(objective.opinion(real.array)),
+        "d_fake": Tensor(objective.opinion(fake.array)),
     }
 
 
