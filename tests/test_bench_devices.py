@@ -163,7 +163,7 @@ def test_the_report_says_what_failed(tmp_path):
     text, is_well = report.report(tmp_path)
     assert not is_well
     for part in ("GPU: a card", "| tests | FAILED (1) | 50 | 170 |", "| bench | out of time |",
-                 "Tests: 1 failed, 3 passed", "| a bar | 1.00 times | **not met** |",
+                 "- tests: 1 failed, 3 passed", "| a bar | 1.00 times | **not met** |",
                  "| another | not measured |", "FAILED test_x", "- one row",
                  "| gan | 64 | 0.500 | 0.500 |"):  # fmt: skip
         assert part in text, part
@@ -173,6 +173,39 @@ def test_the_report_says_what_failed(tmp_path):
     text, is_well = report.report(tmp_path)
     assert is_well
     assert "No benchmark came to an end" in text
+
+
+def test_tests_that_were_all_skipped_on_a_gpu_are_no_success(tmp_path):
+    bench = {"machine": "m", "versions": {}, "peaks": {}}
+    bench |= {key: [] for key in ("steps", "kernels", "bars", "left_out")}
+    (tmp_path / "parts.tsv").write_text("tests\t0\t1\t30\nfloat32\t0\t1\t30\n")
+    (tmp_path / "tests.log").write_text("3 passed in 1s\n")
+    for last, gpu, expected in [
+        ("250 skipped in 1s", "a card", False),
+        ("2 passed, 250 skipped in 1s", "a card", True),
+        ("250 skipped in 1s", None, True),
+    ]:
+        (tmp_path / "float32.log").write_text(f"{last}\n")
+        (tmp_path / "bench.json").write_text(json.dumps(bench | {"gpu": gpu}))
+        text, is_well = report.report(tmp_path)
+        assert is_well == expected
+        assert f"- float32: {last}" in text
+
+
+def test_a_block_is_as_many_steps_as_its_time_needs(monkeypatch):
+    monkeypatch.setattr(devices, "BLOCK", {"numpy": 20})
+    now = [0.0]
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: now[0])
+    for seconds, count in [(0.001, 20), (0.019, 5), (3.0, 1)]:
+        calls = []
+
+        def step(seconds=seconds, calls=calls):
+            calls.append(seconds)
+            now[0] += seconds
+
+        timing = devices._time(step, "numpy", budget=4)
+        assert timing.median == pytest.approx(seconds)
+        assert len(calls) == 2 + 2 * count  # two to see how long one takes, and two blocks
 
 
 def test_the_one_command_goes_on_after_a_failure(tmp_path):
@@ -197,4 +230,8 @@ def test_the_one_command_goes_on_after_a_failure(tmp_path):
     assert "| bench | passed |" in text
     log = (tmp_path / "out" / "bench.log").read_text()
     assert "minigan bench --backend cupy --backend numpy" in log
-    assert len(list((tmp_path / "out").iterdir())) <= 8
+    rows = [line.split("\t") for line in (tmp_path / "out" / "parts.tsv").read_text().splitlines()]
+    limits = {name: int(limit) for name, *_, limit in rows}
+    assert limits.keys() == {"info", *report.TESTS, "bench", "tf32"}
+    side_by_side = min(limits["float32"], limits["float64"], limits["derivatives"])
+    assert sum(limits.values()) - 2 * side_by_side < 8 * 60 - 15  # and the report
