@@ -255,6 +255,7 @@ class Graph:
         optimizers = [] if self.step is None else self.step.optimizers  # something else: a kernel
         parameters = [p for o in optimizers for p in o.params if p.grad is not None]
         self.gradients = [(p, p.grad.array) for p in parameters]
+        self.settings = [{name: getattr(o, name) for name in o._settings} for o in optimizers]
 
     def launch(self):
         if self.step is None:
@@ -262,16 +263,38 @@ class Graph:
         _check_clocks(self.step)  # a graph would go on from what is there
         self.cuda.log.append("launch")
         host = [(o, o.steps.copy(), o._in_clock) for o in self.step.optimizers]
+        with self._recorded_settings():
+            self._play()
+        for optimizer, steps, in_clock in host:
+            optimizer.steps[...], optimizer._in_clock = steps, in_clock
+        self.cuda.step = None
+
+    def _play(self):
         versions = [(p._version, p._version[0]) for p, _ in self.gradients]
         self.step._play()
         for p, array in self.gradients:  # always the same memory
             array[...] = p.grad.array
             p.grad = None
-        for optimizer, steps, in_clock in host:
-            optimizer.steps[...], optimizer._in_clock = steps, in_clock
         for version, changes in versions:
             version[0] = changes
-        self.cuda.step = None
+
+    @contextlib.contextmanager
+    def _recorded_settings(self):
+        """Inside the block Python's lr and momentum are what they were when the step was recorded:
+        a graph repeats its numbers.  Only what is in the clock is new."""
+        optimizers = self.step.optimizers
+        now = [{name: getattr(o, name) for name in o._settings} for o in optimizers]
+        for optimizer, settings in zip(optimizers, self.settings):
+            vars(optimizer).update(_plain(settings), write_clock=lambda: None)
+        yield
+        for optimizer, settings in zip(optimizers, now):
+            vars(optimizer).update(_plain(settings))
+            del optimizer.write_clock
+
+
+def _plain(settings):
+    """Settings as attributes, lr past the property that checks it."""
+    return {"_lr" if name == "lr" else name: value for name, value in settings.items()}
 
 
 def _check_clocks(step):
@@ -287,6 +310,7 @@ def _memory(step):
     networks = step.game.G, step.game.D
     return [
         step.losses,
-        *(array for o in step.optimizers for array in (o.flat, o.m, o.v, o.clock)),
+        *(array for o in step.optimizers for array in (o.flat, o.clock)),
+        *(getattr(o, name) for o in step.optimizers for name in o._states),
         *(buffer.array for network in networks for buffer in network.buffers()),
     ]

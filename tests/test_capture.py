@@ -101,6 +101,26 @@ def test_captured_steps_equal_eager_ones(cuda, updates, k):
         np.testing.assert_array_equal(mine.grad.numpy(), theirs.grad.numpy())
 
 
+def nesterov(params, lr):
+    return optim.SGD(params, lr=lr, momentum=0.5, nesterov=True)
+
+
+@pytest.mark.parametrize("make", [optim.SGD, nesterov, optim.RMSprop])
+def test_a_momentum_that_changes_is_followed(cuda, make):
+    """From 0 in the step that was recorded, but for Nesterov's, which cannot be 0."""
+    eager, captured = make_game(make=make), make_game(make=make)
+    for optimizer in (eager.opt_D, eager.opt_G):
+        optimizer.use_clock()
+    start, step = eager.opt_D.momentum, CapturedStep(captured, batches(99))
+    for t in range(6):
+        for game in (eager, captured):
+            game.opt_D.momentum = game.opt_G.momentum = start + 0.08 * t
+        expected = play(eager, lambda real: play_step(eager, real), t, t + 1)
+        assert play(captured, step, t, t + 1) == expected
+    check_equal(state(captured), state(eager))
+    assert cuda.log.count("launch") == 2 + 6
+
+
 def test_capturing_leaves_no_trace(cuda):
     game = make_game()
     play(game, lambda real: play_step(game, real), 0, 3)
@@ -186,20 +206,43 @@ def test_a_loaded_state_goes_on_from_its_step(cuda):
     check_equal(state(game), state(eager))
 
 
-def test_adam_by_its_clock_is_adam():
+BY_CLOCK = {
+    "Adam": lambda p: optim.Adam(p, betas=(0.5, 0.9), weight_decay=0.01),
+    "SGD": lambda p: optim.SGD(p, momentum=0.5, weight_decay=0.01),
+    "Nesterov": lambda p: optim.SGD(p, momentum=0.5, nesterov=True),
+    "RMSprop": lambda p: optim.RMSprop(p, momentum=0.5),
+}
+
+
+@pytest.mark.parametrize("name", BY_CLOCK)
+def test_an_optimiser_by_its_clock_moves_as_without(name):
     def moved(with_clock):
         p = tensor(np.linspace(-1, 1, 7), requires_grad=True)
-        optimizer = optim.Adam([p], lr=0.1, betas=(0.5, 0.9), weight_decay=0.01)
+        optimizer = BY_CLOCK[name]([p])
         for t in range(5):
             if with_clock and t == 2:
                 optimizer.use_clock()
             optimizer.lr = 0.1 / (1 + t)
+            if name != "Adam":
+                optimizer.momentum = 0.5 + 0.1 * t
             p.grad = tensor(np.sin(np.arange(7.0) + t))
             optimizer.step()
         assert optimizer.steps.tolist() == [5]
         return p.numpy()
 
     np.testing.assert_allclose(moved(True), moved(False), rtol=1e-13)
+
+
+def test_an_optimiser_takes_its_clock_along(cuda):
+    game = make_game()
+    game.opt_D.use_clock()
+    play_step(game, batches(0))
+    game.opt_D.to("numpy")
+    assert type(game.opt_D.clock) is np.ndarray
+    for p in game.opt_D.params:
+        p.grad = p.detach()
+    game.opt_D.step()
+    assert game.opt_D.clock[:2].tolist() == [0.02, 2]
 
 
 def test_a_clock_is_one_for_all_parameters():
@@ -255,7 +298,6 @@ REASONS = [
     (reading, "synchronisations are disallowed"),
     (copying, "copies are disallowed"),
     (drawing, "random numbers that would be the same"),
-    (lambda game: make_game(make=optim.SGD), "SGD has its settings in Python"),
     (lagging, "do not move all of their weights"),
 ]
 

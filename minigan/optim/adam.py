@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from minigan import kernels
 from minigan.autograd import Tensor
-from minigan.backends import array_module
 from minigan.optim.optimizer import Optimizer, check_setting
 
 
@@ -53,8 +50,6 @@ class Adam(Optimizer):
         check_setting("weight_decay", weight_decay)
         super().__init__(params, lr)
         self.betas, self.eps, self.weight_decay = (beta1, beta2), eps, weight_decay
-        self.clock: Any = None
-        self._in_clock: tuple[float, int] | None = None  # the lr and t that it holds
 
     def _update(self, p: Any, g: Any, m: Any, v: Any, t: int) -> None:
         beta1, beta2 = self.betas
@@ -63,42 +58,5 @@ class Adam(Optimizer):
         else:
             kernels.adam_at(p, g, m, v, self.clock, beta1, beta2, self.eps, self.weight_decay)
 
-    # lr and t in an array ---------------------------------------------------------------------
-
-    def use_clock(self) -> None:
-        """From here on keep lr and t in ``clock``, an array beside the weights.
-
-        A step that was recorded (a CUDA graph) repeats its Python numbers, but reads arrays anew:
-        so the recorded step counts on, and follows a schedule of lr.  ``clock`` is the state of
-        ``kernels.adam_tick``.  All parameters then share one t.
-
-        >>> from minigan import tensor
-        >>> p = tensor([1.0], requires_grad=True)
-        >>> optimizer = Adam([p], lr=0.1)
-        >>> optimizer.use_clock()
-        >>> for _ in range(2):
-        ...     p.grad = tensor([2.0])
-        ...     optimizer.step()
-        >>> p, optimizer.clock[:2].tolist()
-        (tensor([0.8], requires_grad=True), [0.1, 2.0])
-        """
-        if self.steps.min() != self.steps.max():
-            raise ValueError("use_clock: the parameters took different numbers of steps before")
-        self.clock, self._in_clock = array_module(self.flat).zeros(4, np.float64), None
-
-    def write_clock(self) -> None:
-        """Bring lr and t into ``clock`` if a schedule or a loaded state has changed them."""
-        if self._in_clock != (self.lr, int(self.steps[0])):
-            self._in_clock = self.lr, int(self.steps[0])
-            self.clock[0], self.clock[1] = self._in_clock
-
-    def count(self, steps: int) -> None:
-        """Note steps that were taken by starting a recorded one."""
-        self.steps += steps
-        self._in_clock = self.lr, int(self.steps[0])
-
-    def _begin_step(self) -> None:
-        if self.clock is not None:
-            self.write_clock()
-            kernels.adam_tick(self.clock, *self.betas)
-            self._in_clock = self.lr, int(self.steps[0]) + 1
+    def _tick(self) -> None:
+        kernels.adam_tick(self.clock, *self.betas)

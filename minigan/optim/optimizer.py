@@ -27,6 +27,7 @@ class Optimizer:
         params: the parameters.
         flat: all their values as one array, which the parameters are views of.
         lr: the learning rate; assign to it to change it: ``optimizer.lr = schedule(t)``.
+        clock: an array with the numbers that change between steps, after ``use_clock``.
     """
 
     _settings: tuple[str, ...] = ()  # numbers that the user may change between steps
@@ -36,6 +37,8 @@ class Optimizer:
         self.params = _checked(params)
         self.lr = lr
         self.steps = np.zeros(len(self.params), np.int64)  # taken so far, of each parameter
+        self.clock: Any = None
+        self._in_clock: tuple[float, ...] | None = None  # the numbers that it holds
         self._arrange()
 
     def _arrange(self) -> None:
@@ -74,6 +77,8 @@ class Optimizer:
                 p.grad = p.grad.detach().to(backend)
         self._arrange()
         self.load_state_dict(state)
+        if self.clock is not None:
+            self.use_clock()
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -106,11 +111,60 @@ class Optimizer:
                     p.changed_in_place()
 
     def _begin_step(self) -> None:
-        """What an optimiser does once a step, before the first ``_update``: nothing."""
+        """Once a step, before the first ``_update``."""
+        if self.clock is not None:
+            self.write_clock()
+            self._tick()
+            lr, t, *rest = self._in_clock
+            self._in_clock = lr, t + 1, *rest
 
     def _update(self, p: Any, g: Any, *state_and_t: Any) -> None:
         """Change the flat p by the flat gradient g, in place; t counts its steps from 1."""
         raise TypeError(f"{type(self).__name__} does not define _update")
+
+    # Numbers that change between steps, in an array -------------------------------------------
+
+    def use_clock(self) -> None:
+        """From here on keep lr and t in ``clock``, an array beside the weights.
+
+        A step that was recorded (a CUDA graph) repeats its Python numbers, but reads arrays anew:
+        so the recorded step counts on, and follows a schedule of lr.  ``clock`` (4,) float64 holds
+        lr, t and what else an optimiser wants there: Adam the state of ``kernels.adam_tick``, the
+        others their momentum.  All parameters then share one t.
+
+        >>> from minigan import optim, tensor
+        >>> p = tensor([1.0], requires_grad=True)
+        >>> optimizer = optim.Adam([p], lr=0.1)
+        >>> optimizer.use_clock()
+        >>> for _ in range(2):
+        ...     p.grad = tensor([2.0])
+        ...     optimizer.step()
+        >>> p, optimizer.clock[:2].tolist()
+        (tensor([0.8], requires_grad=True), [0.1, 2.0])
+        """
+        if self.steps.min() != self.steps.max():
+            raise ValueError("use_clock: the parameters took different numbers of steps before")
+        self.clock, self._in_clock = array_module(self.flat).zeros(4, np.float64), None
+
+    def write_clock(self) -> None:
+        """Bring the numbers into ``clock`` if a schedule or a loaded state has changed them."""
+        if self._in_clock != (numbers := self._numbers()):
+            self._in_clock = numbers
+            for i, number in enumerate(numbers):
+                self.clock[i] = number
+
+    def count(self, steps: int) -> None:
+        """Note steps that were taken by starting a recorded one."""
+        self.steps += steps
+        self._in_clock = self._numbers()
+
+    def _numbers(self) -> tuple[float, ...]:
+        """What ``clock`` holds before a step."""
+        return self.lr, int(self.steps[0])
+
+    def _tick(self) -> None:
+        """Count a step in ``clock``."""
+        self.clock[1] += 1
 
     # The state ------------------------------------------------------------------------------
 
@@ -138,6 +192,26 @@ class Optimizer:
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={getattr(self, name)}" for name in self._settings)
         return f"{type(self).__name__}({len(self.params)} parameters, {settings})"
+
+
+class WithMomentum(Optimizer):
+    """What SGD and RMSprop share: a momentum that a schedule may change, in the clock too."""
+
+    momentum: float
+
+    def _numbers(self) -> tuple[float, ...]:
+        return *super()._numbers(), self.momentum
+
+    def _lr_and_momentum(self, p: Any) -> tuple[Any, Any]:
+        """Numbers, or one-element arrays of p's dtype if there is a clock."""
+        if self.clock is None:
+            return self.lr, self.momentum
+        clock = self.clock.astype(p.dtype)
+        return clock[0], clock[2]
+
+    def _has_velocity(self) -> bool:
+        """Momentum 0 needs none; but a recorded step may be repeated with another momentum."""
+        return self.clock is not None or self.momentum != 0
 
 
 # One array for many tensors ------------------------------------------------------------------

@@ -7,10 +7,10 @@ from typing import Any
 
 from minigan.autograd import Tensor
 from minigan.backends import array_module
-from minigan.optim.optimizer import Optimizer, check_setting
+from minigan.optim.optimizer import WithMomentum, check_setting
 
 
-class RMSprop(Optimizer):
+class RMSprop(WithMomentum):
     """Each weight's gradient over the root of its mean square, in PyTorch's form.
 
         square = alpha square + (1 - alpha) g^2
@@ -59,8 +59,9 @@ class RMSprop(Optimizer):
         square *= self.alpha
         square += (1 - self.alpha) * (g * g)
         direction = g / (array_module(p).sqrt(square) + self.eps)
-        if self.momentum:
-            velocity *= self.momentum
+        lr, momentum = self._lr_and_momentum(p)
+        if self._has_velocity():
+            velocity *= momentum
             velocity += direction
             direction = velocity
-        p -= self.lr * direction
+        p -= lr * direction

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from minigan.autograd import Tensor
-from minigan.optim.optimizer import Optimizer, check_setting
+from minigan.optim.optimizer import WithMomentum, check_setting
 
 
-class SGD(Optimizer):
+class SGD(WithMomentum):
     """Gradient descent with momentum, in PyTorch's form: the learning rate is outside.
 
         velocity = momentum velocity + g        p -= lr velocity
@@ -54,9 +54,10 @@ class SGD(Optimizer):
     def _update(self, p: Any, g: Any, velocity: Any, t: int) -> None:
         if self.weight_decay:
             g = g + self.weight_decay * p
-        if not self.momentum:
-            p -= self.lr * g
+        lr, momentum = self._lr_and_momentum(p)
+        if not self._has_velocity():
+            p -= lr * g
             return
-        velocity *= self.momentum
+        velocity *= momentum
         velocity += g
-        p -= self.lr * (g + self.momentum * velocity if self.nesterov else velocity)
+        p -= lr * (g + momentum * velocity if self.nesterov else velocity)

@@ -9,7 +9,7 @@ to step must lie in memory that stays where it is:
 
     images x          copied into ``batches`` before each start
     random numbers    drawn into ``Noise``'s buffers before each start: z, and dropout's masks
-    lr, t of Adam     four numbers on the device, see ``optim.Adam.use_clock``
+    lr, momentum, t   a few numbers on the device, see ``Optimizer.use_clock``
     weights, moments, running statistics    the optimisers' flat arrays and the modules' buffers
 
 and what is computed on the way has memory of its own, a pool from which nobody else is ever given
@@ -32,7 +32,6 @@ import numpy as np
 from minigan import backends, draws
 from minigan.autograd import Tensor
 from minigan.backends import to_numpy
-from minigan.optim import Adam
 from minigan.train.step import Game, Record, play_step
 
 LOSSES = ("d_loss", "g_loss", "d_real", "d_fake")
@@ -82,7 +81,7 @@ class CapturedStep:
     """``play_step`` of one game, recorded; called with batches like those it was recorded with.
 
     Args:
-        game: its optimisers must be Adam's: others take their settings from Python.
+        game: networks, optimisers and noise.
         batches: real images; the shapes of all later ones.
 
     Recording leaves weights, moments, running statistics and random numbers as they were.  Raises
@@ -92,10 +91,6 @@ class CapturedStep:
     def __init__(self, game: Game, batches: list[Tensor]):
         self.game = game
         self.optimizers = [game.opt_D, game.opt_G]
-        for optimizer in self.optimizers:
-            if not isinstance(optimizer, Adam):
-                name = type(optimizer).__name__
-                raise NotCaptured(f"{name} has its settings in Python; only Adam's are on the GPU")
         self.batches = [Tensor(x.array.copy()) for x in batches]
         self.noise = Noise()
         xp = backends.xp()
@@ -195,7 +190,7 @@ class CapturedStep:
         backends.synchronize()
         for optimizer in self.optimizers:
             if float(optimizer.clock[1]) != optimizer.steps[0]:
-                raise NotCaptured("the recorded step does not count Adam's steps")
+                raise NotCaptured("the recorded step does not count its optimisers' steps")
         if state.is_unchanged():
             raise NotCaptured("the recorded step changes nothing")
 
