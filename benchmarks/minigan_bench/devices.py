@@ -371,15 +371,16 @@ def _time_kernel(call: Callable[[], object], backend: str, budget: float) -> tup
     if backend == "cupy":
         call()
         try:
-            graph = _recorded(call)
+            graph, close = _recorded(call)
         except Exception:  # what cannot be recorded is started from Python
             return _time(call, backend, budget), False
         timing = _time(graph, backend, budget)
+        close()
         return Timing(*(t / REPEATS for t in (timing.median, timing.low, timing.high))), True
     return _time(call, backend, budget), True
 
 
-def _recorded(call: Callable[[], object]) -> Callable[[], object]:
+def _recorded(call: Callable[[], object]) -> Step:
     """The call, REPEATS times, as one graph; see minigan/train/capture.py for the rules."""
     from minigan.train.capture import _stream
 
@@ -399,11 +400,11 @@ def _recorded(call: Callable[[], object]) -> Callable[[], object]:
             raise
         graph = stream.end_capture()
 
-    def launch() -> object:
-        graph.launch()
-        return pool, kept
+    def close() -> None:
+        kept.clear()
+        pool.free_all_blocks()  # a pool that is dropped keeps them
 
-    return launch
+    return graph.launch, close
 
 
 def _peaks(backend: str) -> dict[str, float]:
