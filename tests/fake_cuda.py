@@ -193,14 +193,16 @@ def recording(cuda):
 
 
 class Pool:
-    def __init__(self, cuda):
-        self.cuda = cuda
+    def __init__(self, cuda, name=""):
+        self.cuda, self.name = cuda, name
 
     def malloc(self, size):
         raise AssertionError("the fake never allocates")
 
-    def free_all_blocks(self):
-        self.cuda.log.append("free_all_blocks")
+    def free_all_blocks(self, stream=None):
+        assert not self.cuda.current.is_capturing()
+        whose = "" if stream is None else " (stream)"
+        self.cuda.log.append(f"{self.name}free_all_blocks{whose}")
 
 
 class Stream:

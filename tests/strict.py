@@ -293,6 +293,8 @@ def make_module():
     module.__version__ = "14.2.0"
     module.cuda = fake_cuda.Cuda()
     module.cuda.Device = _Device
+    pool = fake_cuda.Pool(module.cuda, "default pool: ")
+    module.get_default_memory_pool = lambda: pool
     types_ = {"COMPUTE_TYPE_DEFAULT": 1, "COMPUTE_TYPE_TF32": 7}
     module.compute_types = {}
     linalg = types.SimpleNamespace(**types_, set_compute_type=module.compute_types.__setitem__)

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -34,8 +33,6 @@ def short(monkeypatch):
 @pytest.fixture
 def cupy(monkeypatch):
     with strict.installed() as module:
-        pool = types.SimpleNamespace(free_all_blocks=lambda: None)
-        module.get_default_memory_pool = lambda: pool
         yield module
 
 

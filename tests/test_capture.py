@@ -142,6 +142,7 @@ def test_calls_come_in_this_order(cuda):
     assert cuda.log == [
         "Stream(non_blocking=True)", "MemoryPool",
         "enter", "exit", "stream.synchronize",  # the warm-up
+        "default pool: free_all_blocks (stream)",
         "enter", "own pool", "begin_capture", "end_capture", "shared pool", "exit",
         "launch", "launch",  # on the default stream, in the order of what else happens there
     ]  # fmt: skip

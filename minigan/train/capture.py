@@ -159,6 +159,8 @@ class CapturedStep:
         for optimizer in self.optimizers:
             optimizer.write_clock()  # now, or writing it would be part of the recording
         backends.synchronize()
+        # What the warm-up took is kept for this stream, where nothing is played any more.
+        backends.xp().get_default_memory_pool().free_all_blocks(self.stream)
         with self.stream, backends.xp().cuda.using_allocator(self.pool.malloc):
             self.stream.begin_capture()
             try:
