@@ -192,7 +192,8 @@ def assert_plays_as_on_numpy(recipe, monkeypatch):
             numpys_losses, numpys_states, _ = play(recipe, monkeypatch, dtype)
             backends.use_random("numpy")
         for ours, theirs in zip(losses, numpys_losses, strict=True):
-            assert ours == pytest.approx(theirs, rel=accuracy)
+            # The hinge's g_loss is a mean that cancels: its error is one of the summands.
+            assert ours == pytest.approx(theirs, rel=accuracy, abs=1e-3 * accuracy)
     for ours, theirs in zip(states, numpys_states, strict=True):
         for name, value in theirs.items():
             np.testing.assert_allclose(ours[name], value, rtol=1e-7, atol=1e-9, err_msg=name)
