@@ -25,7 +25,8 @@ def product(a: Any, b: Any, out: Any = None) -> Any:
     xp = array_module(a)
     if a.shape[-1] == 1:  # each element is one product: BLAS would fill up its blocks with zeros
         return xp.multiply(a, b, out=out)
-    if cublas.takes(a, b):  # CuPy's own product cannot be captured, see train/capture.py
+    # CuPy's own product cannot be captured, see train/capture.py.
+    if type(a) is not np.ndarray and cublas.takes(a, b):
         return cublas.gemm(a, b, out)
     return xp.matmul(a, b, out=out)
 

@@ -45,13 +45,8 @@ extern "C" __global__ void batch_norm_sums_total(const double* partial, unsigned
                                                  const float* inv_std, unsigned C, float* sums) {
     unsigned c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= C) return;
-    double sum = 0, product = 0;
-    for (unsigned s = 0; s < slices; s++) {
-        sum += partial[s * C + c];
-        product += partial[(slices + s) * C + c];
-    }
-    sums[c] = (float)sum;
-    sums[C + c] = (float)(product * inv_std[c]);
+    sums[c] = (float)total(partial, 0, slices, c, C);
+    sums[C + c] = (float)(total(partial, 1, slices, c, C) * inv_std[c]);
 }
 
 // gx = gamma inv_std (gz - sums[0] / M - xhat sums[1] / M).  inv_M = 1 / M

@@ -23,12 +23,8 @@ extern "C" __global__ void batch_stats_total(const double* partial, unsigned sli
                                              unsigned M, unsigned C, float* mean, float* var) {
     unsigned c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= C) return;
-    double sum = 0, square = 0;
-    for (unsigned s = 0; s < slices; s++) {
-        sum += partial[s * C + c];
-        square += partial[(slices + s) * C + c];
-    }
-    double deviation = sum / M;
+    double deviation = total(partial, 0, slices, c, C) / M;
+    double square = total(partial, 1, slices, c, C);
     mean[c] = (float)(x[c] + deviation);
     var[c] = (float)(square / M - deviation * deviation);
 }

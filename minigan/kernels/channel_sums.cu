@@ -26,3 +26,11 @@ static __device__ void hand_in(double a, double b, double* partial, unsigned c, 
     partial[blockIdx.y * C + c] = a;
     partial[(gridDim.y + blockIdx.y) * C + c] = b;
 }
+
+// One of the two sums of a channel over all slices, in their order: which is 0 for a, 1 for b.
+static __device__ double total(const double* partial, unsigned which, unsigned slices, unsigned c,
+                               unsigned C) {
+    double sum = 0;
+    for (unsigned s = which * slices; s < (which + 1) * slices; s++) sum += partial[s * C + c];
+    return sum;
+}

@@ -58,10 +58,11 @@ _handles: dict[tuple[int, int], _Handle] = {}  # by device and stream
 
 def takes(a: Any, b: Any) -> bool:
     """Whether ``gemm`` multiplies these arrays: CuPy's matrices, both float32 or both float64."""
-    return _is_cupys(a) and _is_cupys(b) and _fit(a, b)
+    return is_cupys(a) and is_cupys(b) and _fit(a, b)
 
 
-def _is_cupys(array: Any) -> bool:
+def is_cupys(array: Any) -> bool:
+    """Whether it is an array of CuPy's own, not one that a test has put in its place."""
     return type(array).__module__.partition(".")[0] == "cupy"
 
 

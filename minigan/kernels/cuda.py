@@ -56,8 +56,7 @@ COLUMN_BYTES = 256 * 2**20  # of columns at a time: enough to fill a GPU, little
 
 def suits(array: Any, dtype: type = np.float32) -> bool:
     """Whether this is the module for an array: CuPy's, float32, of fewer than 2^31 values."""
-    is_cupys = type(array).__module__.partition(".")[0] == "cupy"
-    return is_cupys and array.dtype == dtype and array.size < LARGEST
+    return cublas.is_cupys(array) and array.dtype == dtype and array.size < LARGEST
 
 
 # Compiling and starting -----------------------------------------------------------------------
