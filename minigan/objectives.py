@@ -133,12 +133,45 @@ class Hinge:
         return outputs.mean()
 
 
-Objective = NonSaturating | LeastSquares | Hinge
+@dataclass(frozen=True, kw_only=True)
+class Wasserstein:
+    """D, here the critic, estimates the distance between data and samples; G shortens it.
+
+    Arjovsky et al. 2017, eqs. 2 and 3: over all 1-Lipschitz D, the largest E D(x) - E D(G(z)) is
+    the Wasserstein distance of the two.  Something has to keep D near to 1-Lipschitz: ``clip``, or
+    a penalty on its gradient.
+
+    Args:
+        d_scale: factor of D's loss.
+
+    >>> import numpy as np
+    >>> real, fake = Tensor(np.array([[3.0]])), Tensor(np.array([[-0.5]]))
+    >>> Wasserstein().d_loss(real, fake).item(), Wasserstein().g_loss(fake).item()
+    (-3.5, 0.5)
+    """
+
+    d_scale: float = 1.0
+
+    def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """E D(G(z)) - E D(x).  real, fake: D's outputs (N, 1) -> ()."""
+        return (fake.mean() - real.mean()) * self.d_scale
+
+    def g_loss(self, fake: Tensor) -> Tensor:
+        """-E D(G(z)).  fake: D's outputs (N, 1) -> ()."""
+        return -fake.mean()
+
+    def opinion(self, outputs: Any) -> Any:
+        """The mean output: only the difference between images and fakes has a meaning."""
+        return outputs.mean()
+
+
+Objective = NonSaturating | LeastSquares | Hinge | Wasserstein
 OBJECTIVES: dict[str, type] = {
     "non-saturating": NonSaturating,
     "minimax": Minimax,
     "least-squares": LeastSquares,
     "hinge": Hinge,
+    "wasserstein": Wasserstein,
 }
 
 
@@ -151,8 +184,10 @@ def build(name: str, *, label_smoothing: float = 0.0, d_scale: float = 1.0) -> O
         raise MiniganError(f"no objective {name!r}: expected one of {', '.join(OBJECTIVES)}")
     if not 0 <= label_smoothing < 1:
         raise MiniganError(f"label_smoothing must be in [0, 1), got {label_smoothing}")
-    if name == "hinge":
+    if name in ("hinge", "wasserstein"):
         if label_smoothing:
-            raise MiniganError("the hinge objective has no labels to smooth: set label_smoothing=0")
-        return Hinge(d_scale=d_scale)
+            raise MiniganError(
+                f"the {name} objective has no labels to smooth: set label_smoothing=0"
+            )
+        return OBJECTIVES[name](d_scale=d_scale)
     return OBJECTIVES[name](label_smoothing=label_smoothing, d_scale=d_scale)

@@ -24,6 +24,7 @@ class Recipe:
     latent: str = "normal"  # "normal": N(0, 1); "uniform": U(-sqrt 3, sqrt 3), the same variance
     latent_dim: int = 100
     widths: tuple[int, ...] = ()  # channels of the DCGAN's layers, G's first to last
+    d_norm: str = "batch"  # what normalises the layers of a DCGAN's D
     algorithm: str = "auto"  # of its convolutions; changes the speed, not the mathematics
 
     # The data
@@ -38,9 +39,15 @@ class Recipe:
     # The game
     objective: str = "non-saturating"  # see minigan.objectives
     d_steps: int = 1  # k of Algorithm 1
+    d_steps_more: int = 0  # k of the first d_steps_first steps, and of ...
+    d_steps_first: int = 0
+    d_steps_every: int = 0  # ... each one whose number is a multiple of this; 0: of none
     d_scale: float = 1.0  # factor of D's loss
     updates: str = "alternate"  # Algorithm 1, or "simultaneous" as the released code of 2014
     label_smoothing: float = 0.0  # one-sided; 0: off
+    penalty: str = "none"  # on D's gradient: see minigan.penalties
+    penalty_weight: float = 0.0
+    clip: float = 0.0  # D's weights are kept in [-clip, clip]; 0: off
 
     # The optimisers, alike for both players
     optimizer: str = "adam"  # "adam", "sgd" or "rmsprop"
@@ -62,6 +69,8 @@ _CHOICES = {
     "updates": ("alternate", "simultaneous"),
     "optimizer": ("adam", "sgd", "rmsprop"),
     "algorithm": ("auto", "im2col", "winograd", "direct"),
+    "penalty": ("none", "wgan-gp", "dragan", "r1"),
+    "d_norm": ("batch", "instance", "none"),
 }
 
 
@@ -80,8 +89,17 @@ def _check(r: Recipe) -> None:
     for key in ("latent_dim", "batch_size", "epochs", "d_steps", "image_size"):
         if getattr(r, key) < 1:
             raise MiniganError(f"{key} must be at least 1, got {getattr(r, key)}")
-    if r.d_steps > MAX_D_STEPS:
-        raise MiniganError(f"d_steps must be at most {MAX_D_STEPS}, got {r.d_steps}")
+    for key in ("d_steps_more", "d_steps_first", "d_steps_every"):
+        if getattr(r, key) < 0:
+            raise MiniganError(f"{key} must be at least 0, got {getattr(r, key)}")
+    for key in ("d_steps", "d_steps_more"):
+        if getattr(r, key) > MAX_D_STEPS:
+            raise MiniganError(f"{key} must be at most {MAX_D_STEPS}, got {getattr(r, key)}")
+    if bool(r.d_steps_more) != bool(r.d_steps_first or r.d_steps_every):
+        raise MiniganError(
+            "d_steps_more is D's updates in the first d_steps_first steps and in every "
+            "d_steps_every-th: set it together with one of them"
+        )
     if r.model in ("gan", "gan-toy") and r.batch_size < 2:
         raise MiniganError(
             "batch normalisation needs at least 2 rows a batch: set batch_size=2 or more, "
@@ -102,6 +120,15 @@ def _check(r: Recipe) -> None:
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
             raise MiniganError(f"{field.name} must be finite, got {value}")
+    for key in ("penalty_weight", "clip"):
+        if getattr(r, key) < 0:
+            raise MiniganError(f"{key} must be at least 0, got {getattr(r, key)}")
+    if (r.penalty == "none") != (r.penalty_weight == 0):
+        raise MiniganError(
+            "penalty and penalty_weight go together: set both, or penalty=none and penalty_weight=0"
+        )
+    if r.d_norm != "batch" and r.model != "dcgan":
+        raise MiniganError(f"the model {r.model} has no d_norm to set: only dcgan does")
     for key in ("lr", "d_scale"):
         if getattr(r, key) <= 0:
             raise MiniganError(f"{key} must be above 0, got {getattr(r, key)}")
@@ -120,7 +147,7 @@ def _check(r: Recipe) -> None:
         raise MiniganError(
             f"lr_decay must be at least 1 and lr_floor at least 0, got {r.lr_decay}, {r.lr_floor}"
         )
-    if r.updates == "simultaneous" and r.d_steps != 1:
+    if r.updates == "simultaneous" and (r.d_steps != 1 or r.d_steps_more):
         raise MiniganError("simultaneous updates have no k: set d_steps=1 or updates=alternate")
 
 
@@ -251,6 +278,26 @@ RECIPES = {
             },
         ),
         Recipe(
+            name="wgan",
+            summary="WGAN: the DCGAN for 28x28 images, its critic's weights clipped",
+            objective="wasserstein",  # Arjovsky et al. 2017, eqs. 2 and 3
+            clip=0.01,  # Algorithm 1: c
+            d_steps=5,  # Algorithm 1: n_critic ...
+            d_steps_more=100,  # ... and, in the released main.py, more at the beginning
+            d_steps_first=25,
+            d_steps_every=500,
+            model="dcgan",
+            widths=(128, 64),
+            epochs=25,
+            **{
+                **_RADFORD_2016,
+                "source": "Arjovsky et al. 2017, Algorithm 1; martinarjovsky/WassersteinGAN, "
+                "main.py; networks of dcgan-28",
+                "optimizer": "rmsprop",  # section 4: momentum made the critic unstable
+                "lr": 5e-5,  # Algorithm 1: alpha
+            },
+        ),
+        Recipe(
             name="hinge",
             summary="The DCGAN for 28x28 images with a margin instead of logarithms",
             objective="hinge",
@@ -270,7 +317,8 @@ def names() -> list[str]:
     """The names of all recipes.
 
     >>> names()
-    ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'dcgan', 'dcgan-28', 'dcgan-32', 'lsgan', 'hinge']
+    ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'dcgan', 'dcgan-28', 'dcgan-32', 'lsgan', 'wgan',
+     'hinge']
     """
     return list(RECIPES)
 

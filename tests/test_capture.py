@@ -153,7 +153,7 @@ def test_calls_come_in_this_order(cuda):
 def test_buffers_stay_where_they_are(cuda):
     game, given = make_game(), batches(0)
     step = CapturedStep(game, given)
-    arrays = [*(x.array for x in step.batches), *(b for _, b in step.noise.buffers), step.losses,
+    arrays = [*(x.array for x in step.inputs[0]), *(b for _, b in step.noise.buffers), step.losses,
               game.opt_D.flat, game.opt_D.m, game.opt_D.clock]  # fmt: skip
     memory = [a._a.ctypes.data for a in arrays]
     gradients = [g.array for _, g in step.gradients]
@@ -162,8 +162,8 @@ def test_buffers_stay_where_they_are(cuda):
     assert all(p.grad.array is g for (p, _), g in zip(step.gradients, gradients))
     kept = read([first, second])
     assert kept[0] != kept[1]  # the losses are copies: the trainer reads many at once
-    np.testing.assert_array_equal(step.batches[0].numpy(), batches(2)[0].numpy())
-    assert step.batches[0].array is arrays[0]
+    np.testing.assert_array_equal(step.inputs[0][0].numpy(), batches(2)[0].numpy())
+    assert step.inputs[0][0].array is arrays[0]
     np.testing.assert_array_equal(given[0].numpy(), batches(0)[0].numpy())  # not overwritten
 
 

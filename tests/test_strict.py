@@ -9,7 +9,18 @@ import tiny
 from click.testing import CliRunner
 
 import minigan
-from minigan import backends, data, gradient_cases, nn, objectives, optim, plots, recipes, train
+from minigan import (
+    backends,
+    data,
+    gradient_cases,
+    nn,
+    objectives,
+    optim,
+    penalties,
+    plots,
+    recipes,
+    train,
+)
 from minigan.autograd import Tensor
 from minigan.cli import program
 from minigan.evaluate import classifier, parzen, report
@@ -203,16 +214,26 @@ def assert_plays_as_on_numpy(recipe, monkeypatch):
 @pytest.mark.parametrize("updates", ["alternate", "simultaneous"])
 @pytest.mark.parametrize("name", recipes.names())
 def test_the_step_of_every_recipe(cupy, monkeypatch, name, updates):
-    assert_plays_as_on_numpy(small(name, updates=updates), monkeypatch)
+    # Simultaneous updates have no k.
+    once = dict.fromkeys(["d_steps_more", "d_steps_first", "d_steps_every"], 0)
+    once = {"d_steps": 1, **once} if updates == "simultaneous" else {}
+    assert_plays_as_on_numpy(small(name, updates=updates, **once), monkeypatch)
 
 
 @pytest.mark.parametrize("objective", objectives.OBJECTIVES)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
 def test_the_step_with_every_optimiser_and_objective(cupy, monkeypatch, optimizer, objective):
     momentum = {} if optimizer == "adam" else {"momentum": "0.5"}
-    smoothing = {} if objective == "hinge" else {"label_smoothing": "0.1"}
+    has_targets = objective not in ("hinge", "wasserstein")
+    smoothing = {"label_smoothing": "0.1"} if has_targets else {}
     changes = {"optimizer": optimizer, "objective": objective, **smoothing, **momentum}
     recipe = small("dcgan-28", **changes, lr="1e-3", d_steps="2", ema="0.9")
+    assert_plays_as_on_numpy(recipe, monkeypatch)
+
+
+@pytest.mark.parametrize("penalty", penalties.PENALTIES)
+def test_the_step_with_every_penalty(cupy, monkeypatch, penalty):
+    recipe = small("dcgan-28", penalty=penalty, penalty_weight="10", d_norm="instance", clip="0.5")
     assert_plays_as_on_numpy(recipe, monkeypatch)
 
 

@@ -15,7 +15,13 @@ from minigan.errors import MiniganError
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
 from minigan.train.record import Config
-from minigan.train.setup import build_game, data_shape, set_schedules
+from minigan.train.setup import (
+    build_game,
+    d_updates,
+    d_updates_before,
+    data_shape,
+    set_schedules,
+)
 from minigan.train.step import Game
 from minigan.train.trainer import load_data
 
@@ -74,7 +80,7 @@ def from_recipe(recipe: Recipe, data_dir: str | None = None) -> Subject:
         low, high = recipe.pixel_low, recipe.pixel_high
         batches = [
             creation.rand(recipe.batch_size, *shape) * (high - low) + low
-            for _ in range(recipe.d_steps)
+            for _ in range(d_updates(recipe, 0))
         ]
         place = f"random images ({recipe.data} is not here; minigan train would download it)"
     else:
@@ -88,9 +94,9 @@ def from_recipe(recipe: Recipe, data_dir: str | None = None) -> Subject:
 
 def _batches(recipe: Recipe, dataset: Dataset, seed: int, t: int) -> list[Tensor]:
     """The k batches of the step that follows t steps."""
-    k = recipe.d_steps
+    first, k = d_updates_before(recipe, t), d_updates(recipe, t)
     order = Batches(len(dataset), recipe.batch_size, seed)
-    rows = [dataset.x[order.indices(k * t + i)] for i in range(k)]
+    rows = [dataset.x[order.indices(first + i)] for i in range(k)]
     if dataset.is_images:
         rows = [to_float(x, recipe.pixel_low, recipe.pixel_high) for x in rows]
     return [creation.from_numpy(np.ascontiguousarray(x)) for x in rows]

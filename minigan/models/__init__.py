@@ -20,6 +20,7 @@ def build(
     *,
     data_mean: np.ndarray | None = None,
     widths: tuple[int, ...] = (),
+    d_norm: str = "batch",
     algorithm: str = "auto",
 ) -> tuple[Module, Module]:
     """The generator and the discriminator of that name.
@@ -28,7 +29,7 @@ def build(
         image_shape: (C, H, W), or (n,) for points.
         latent_dim: length of z.
         data_mean: the training images' mean in [0, 1]; ``gan-paper`` starts G's output from it.
-        widths, algorithm: of the convolutions of ``dcgan``; the others have none.
+        widths, d_norm, algorithm: of ``dcgan``; the others have none.
 
     Raises MiniganError if there is no such model, or the images do not fit it.
     """
@@ -43,5 +44,5 @@ def build(
     if model == "gan-toy":
         return gan_toy(image_shape, latent_dim)
     if model == "dcgan":
-        return dcgan(image_shape, latent_dim, widths, algorithm=algorithm)
+        return dcgan(image_shape, latent_dim, widths, d_norm=d_norm, algorithm=algorithm)
     return gan_paper(image_shape, latent_dim, data_mean)

@@ -73,6 +73,7 @@ def dcgan(
     latent_dim: int = 100,
     widths: tuple[int, ...] = WIDTHS,
     *,
+    d_norm: str = "batch",
     algorithm: str = "auto",
 ) -> tuple[Generator, Discriminator]:
     """The pair for images of that shape, with fresh weights.
@@ -80,6 +81,9 @@ def dcgan(
     Args:
         image_shape: (C, H, W) with H = W = s * 2^len(widths) for a whole s >= 2.
         widths: channels of G's layers from the first, and of D's from the last.
+        d_norm: what normalises D's layers: "batch" as in the paper; for a D that pays for its
+            gradient "instance" or "none" (``minigan.penalties``).  Without a normalisation after
+            it a convolution has a bias.
         algorithm: of the convolutions, see ``functional.conv2d``.
 
     Keys of the state dicts are those of the usual PyTorch DCGAN, ``main.0.weight`` and so on, where
@@ -103,12 +107,19 @@ def dcgan(
 
     down = [nn.Conv2d(channels, last, **between), nn.LeakyReLU(0.2)]
     for n_in, n_out in itertools.pairwise(reversed(widths)):
-        down += [nn.Conv2d(n_in, n_out, **between), nn.BatchNorm2d(n_out), nn.LeakyReLU(0.2)]
+        conv = nn.Conv2d(n_in, n_out, **{**between, "bias": d_norm == "none"})
+        down += [conv, *_norm(d_norm, n_out), nn.LeakyReLU(0.2)]
     D = Discriminator([*down, nn.Conv2d(first, 1, **ends)])
 
     for network in (G, D):
         _start(network)
     return G, D
+
+
+def _norm(name: str, features: int) -> list[nn.Module]:
+    if name == "batch":
+        return [nn.BatchNorm2d(features)]
+    return [nn.InstanceNorm2d(features, affine=True)] if name == "instance" else []
 
 
 def _fit(image_shape: tuple[int, ...], widths: tuple[int, ...]) -> tuple[int, int]:
@@ -132,5 +143,5 @@ def _start(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(layer.weight, 0.0, 0.02)
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, (nn.BatchNorm2d, nn.InstanceNorm2d)):
             nn.init.normal_(layer.weight, 1.0, 0.02)

@@ -7,7 +7,7 @@ arguments, which the driver starts with one call.
 What a graph repeats is *the same kernels on the same memory*.  So everything that changes from step
 to step must lie in memory that stays where it is:
 
-    images x          copied into ``batches`` before each start
+    images x, labels  copied into ``inputs`` before each start
     random numbers    drawn into ``Noise``'s buffers before each start: z, and dropout's masks
     lr, momentum, t   a few numbers on the device, see ``Optimizer.use_clock``
     weights, moments, running statistics    the optimisers' flat arrays and the modules' buffers
@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,9 @@ import numpy as np
 from minigan import backends, draws
 from minigan.autograd import Tensor
 from minigan.backends import to_numpy
-from minigan.train.step import Game, Record, play_step
+from minigan.train.game import Game, Record
+from minigan.train.step import play_step
 
-LOSSES = ("d_loss", "g_loss", "d_real", "d_fake")
 WARMUP = 2  # steps: the first compiles, the second has found all memory that it needs
 
 
@@ -83,18 +84,20 @@ class CapturedStep:
     Args:
         game: networks, optimisers and noise.
         batches: real images; the shapes of all later ones.
+        labels: theirs, in a conditional game.
 
     Recording leaves weights, moments, running statistics and random numbers as they were.  Raises
     NotCaptured if something in the step cannot be recorded; the game can still be played eagerly.
     """
 
-    def __init__(self, game: Game, batches: list[Tensor]):
+    def __init__(self, game: Game, batches: list[Tensor], labels: Sequence[Tensor] = ()):
         self.game = game
         self.optimizers = [game.opt_D, game.opt_G]
-        self.batches = [Tensor(x.array.copy()) for x in batches]
+        self.inputs = [[Tensor(x.array.copy()) for x in given] for given in (batches, labels)]
         self.noise = Noise()
         xp = backends.xp()
-        self.losses = xp.empty(len(LOSSES), np.float32)
+        self.names: list[str] = []  # of the losses, found out by playing
+        self.losses: Any = None
         self.stream = _stream(xp)
         self.pool = xp.cuda.MemoryPool()  # lives as long as the graph, which uses its memory
         self.graph: Any = None
@@ -126,21 +129,21 @@ class CapturedStep:
             optimizer.zero_grad()
         self.pool.free_all_blocks()
 
-    def fits(self, batches: list[Tensor]) -> bool:
+    def fits(self, batches: list[Tensor], labels: Sequence[Tensor] = ()) -> bool:
         """Whether these batches are as many and as large as those it was recorded with."""
-        return [x.shape for x in batches] == [x.shape for x in self.batches]
+        return _shapes([batches, labels]) == _shapes(self.inputs)
 
-    def __call__(self, batches: list[Tensor]) -> Record:
+    def __call__(self, batches: list[Tensor], labels: Sequence[Tensor] = ()) -> Record:
         """Play a step; returns what ``play_step`` does."""
-        if not self.fits(batches):
-            shapes = [x.shape for x in self.batches]
+        if not self.fits(batches, labels):
+            shapes, _ = _shapes(self.inputs)
             raise ValueError(f"the step was captured with batches of shape {shapes}")
-        for own, x in zip(self.batches, batches):
+        for own, x in zip(itertools.chain(*self.inputs), [*batches, *labels]):
             own.array[...] = x.array
         self.noise.refill()
         self._replay()
         losses = self.losses.copy()  # the next step overwrites them
-        return {name: Tensor(losses[i]) for i, name in enumerate(LOSSES)}
+        return {name: Tensor(losses[i]) for i, name in enumerate(self.names)}
 
     # Recording --------------------------------------------------------------------------
 
@@ -198,8 +201,10 @@ class CapturedStep:
 
     def _play(self) -> None:
         with self.noise.handed_out():
-            losses = play_step(self.game, self.batches)
-        for i, name in enumerate(LOSSES):
+            losses = play_step(self.game, *self.inputs)
+        if self.losses is None:
+            self.names, self.losses = list(losses), backends.xp().empty(len(losses), np.float32)
+        for i, name in enumerate(self.names):
             self.losses[i] = losses[name].array
 
     # Playing ----------------------------------------------------------------------------
@@ -247,34 +252,39 @@ class _State:
         )
 
 
-def player(game: Game, say: Callable[[str], None]) -> Callable[[list[Tensor]], Record]:
-    """What plays a step: ``play_step``, on CuPy recorded at the first call.
+def _shapes(inputs: Any) -> list[list[tuple[int, ...]]]:
+    return [[x.shape for x in given] for given in inputs]
+
+
+def player(game: Game, say: Callable[[str], None], *, d_steps: int = 1) -> Callable[..., Record]:
+    """What plays a step: ``play_step``, on CuPy recorded at the first call with ``d_steps`` batches
+    (a step in which D moves more often than usual is not worth recording).
 
     ``say`` is told once, in one line, if the step cannot be recorded, and why.
     """
     if backends.current_backend() == "numpy":
-        return lambda batches: play_step(game, batches)
-    return _Player(game, say)
+        return lambda *inputs: play_step(game, *inputs)
+    return _Player(game, say, d_steps)
 
 
 class _Player:
-    """Records at the first step; plays eagerly what cannot be recorded."""
+    """Records at the first usual step; plays eagerly what cannot be recorded."""
 
-    def __init__(self, game: Game, say: Callable[[str], None]):
-        self.game, self.say = game, say
+    def __init__(self, game: Game, say: Callable[[str], None], d_steps: int):
+        self.game, self.say, self.d_steps = game, say, d_steps
         self.captured: CapturedStep | None = None
         self.has_tried = False
 
-    def __call__(self, batches: list[Tensor]) -> Record:
-        if not self.has_tried:
+    def __call__(self, batches: list[Tensor], labels: Sequence[Tensor] = ()) -> Record:
+        if not self.has_tried and len(batches) == self.d_steps:
             self.has_tried = True
             try:
-                self.captured = CapturedStep(self.game, batches)
+                self.captured = CapturedStep(self.game, batches, labels)
             except NotCaptured as reason:
                 self.say(f"the training step is not captured as a CUDA graph: {reason}")
-        if self.captured is not None and self.captured.fits(batches):
-            return self.captured(batches)
-        return play_step(self.game, batches)
+        if self.captured is not None and self.captured.fits(batches, labels):
+            return self.captured(batches, labels)
+        return play_step(self.game, batches, labels)
 
 
 @functools.cache

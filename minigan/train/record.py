@@ -41,6 +41,11 @@ MAX_SIZE = 10**6  # of a batch, of z; more is not believed
 MAX_PIXELS = 10**8
 MAX_THREADS = 1024
 NEWER = {"random": "numpy", "tf32": False}  # what runs do that do not say: they are older
+# Settings of recipes that older runs do not have: nothing was done there.
+NEWER_SETTINGS = {
+    "d_norm": "batch", "d_steps_more": 0, "d_steps_first": 0, "d_steps_every": 0,
+    "penalty": "none", "penalty_weight": 0.0, "clip": 0.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +147,7 @@ def _check_type(name: str, value: Any, kind: str) -> None:
 
 def _recipe_from_json(values: dict[str, Any]) -> recipes.Recipe:
     known = {field.name for field in dataclasses.fields(recipes.Recipe)}
+    values = {**NEWER_SETTINGS, **values}
     if odd := sorted(values.keys() ^ known):
         raise MiniganError(f"recipe.{odd[0]} is {'missing' if odd[0] in known else 'unknown'}")
     names = {name: values.pop(name) for name in ("name", "summary", "source")}

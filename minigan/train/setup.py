@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from minigan import backends, draws, models, objectives, optim
+from minigan import backends, draws, models, objectives, optim, penalties
 from minigan.autograd import Tensor
 from minigan.data.stacked import NAME as STACKED
 from minigan.data.toy import MIXTURES
 from minigan.nn import Module
 from minigan.recipes import Recipe
-from minigan.train.step import Game
+from minigan.train.game import Game
 
 
 def build_game(
@@ -38,6 +38,8 @@ def build_game(
         ),
         draw_z=lambda n: draw_z(recipe, n),
         updates=recipe.updates,
+        penalty=penalties.build(recipe.penalty, recipe.penalty_weight, D),
+        clip=recipe.clip,
     )
 
 
@@ -47,7 +49,7 @@ def build_networks(
     """The recipe's G and D with fresh weights; the arguments are those of ``build_game``."""
     return models.build(
         recipe.model, image_shape, recipe.latent_dim,
-        data_mean=data_mean, widths=recipe.widths, algorithm=recipe.algorithm,
+        data_mean=data_mean, widths=recipe.widths, d_norm=recipe.d_norm, algorithm=recipe.algorithm,
     )  # fmt: skip
 
 
@@ -78,6 +80,37 @@ def draw_z(recipe: Recipe, n: int, rng: np.random.Generator | None = None) -> Te
         z = draws.uniform(shape) if rng is None else rng.random(shape, dtype=np.float32)
         z = (z * 2 - 1) * math.sqrt(3)
     return Tensor(backends.xp().asarray(z))
+
+
+def d_updates(recipe: Recipe, step: int) -> int:
+    """How often D moves in step 0, 1, 2, ...: k of Algorithm 1.
+
+    WGAN's critic is given more at first, and now and then later, to be near its optimum.
+
+    >>> from minigan import recipes
+    >>> wgan = recipes.get("wgan")
+    >>> [d_updates(wgan, t) for t in (0, 24, 25, 499, 500, 501)]
+    [100, 100, 5, 5, 100, 5]
+    """
+    is_more = step < recipe.d_steps_first or (
+        recipe.d_steps_every and step % recipe.d_steps_every == 0
+    )
+    return recipe.d_steps_more if is_more else recipe.d_steps
+
+
+def d_updates_before(recipe: Recipe, step: int) -> int:
+    """How often D has moved when ``step`` steps are over: the number of its next batch.
+
+    >>> from minigan import recipes
+    >>> wgan = recipes.get("wgan")
+    >>> d_updates_before(wgan, 501) == sum(d_updates(wgan, t) for t in range(501))
+    True
+    """
+    first, every = recipe.d_steps_first, recipe.d_steps_every
+    more = min(step, first)
+    if every:  # multiples of every from 0 on, less those among the first
+        more += -(-step // every) - -(-min(step, first) // every)
+    return recipe.d_steps * (step - more) + recipe.d_steps_more * more
 
 
 def set_schedules(game: Game, recipe: Recipe, step: int, steps_per_epoch: int) -> None:

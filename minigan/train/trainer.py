@@ -41,7 +41,13 @@ from minigan.train.capture import player
 from minigan.train.progress import ProgressBar
 from minigan.train.record import Config, Run
 from minigan.train.sampling import generate
-from minigan.train.setup import build_game, draw_z, set_schedules
+from minigan.train.setup import (
+    build_game,
+    d_updates,
+    d_updates_before,
+    draw_z,
+    set_schedules,
+)
 from minigan.train.step import Record, read
 
 GRID = 64  # images in a sample grid
@@ -270,9 +276,9 @@ def last_good(run: Run) -> tuple[Path, checkpoints.Checkpoint]:
 
 def check_same(run: Run, config: Config, checkpoint: checkpoints.Checkpoint) -> None:
     """MiniganError if config.json is not what the checkpoint was trained with."""
-    now, then = config.to_json(), checkpoint.config
+    now, then = config.to_json(), Config.from_json(checkpoint.config).to_json()
     for part in ("recipe", "seed", "data_checksum", "data_shape", "data_count"):
-        if json.dumps(now[part], sort_keys=True) != json.dumps(then.get(part), sort_keys=True):
+        if json.dumps(now[part], sort_keys=True) != json.dumps(then[part], sort_keys=True):
             raise MiniganError(
                 f"{run.config_path} was changed: its {part} is not that of the checkpoints; "
                 "restore it, or start a new run"
@@ -317,7 +323,7 @@ class Trainer:
         mean = dataset.x.mean(axis=0) / 255 if dataset.is_images else None
         self.game = build_game(recipe, config.data_shape, data_mean=mean)
         self.ema = EMA(self.game.G, recipe.ema) if recipe.ema else None
-        self.play = player(self.game, say)
+        self.play = player(self.game, say, d_steps=recipe.d_steps)
 
         self.unread: list[Record] = []  # of the last steps, on the device still
         self.losses: dict[str, float] = {}  # of the last step that was read
@@ -380,9 +386,9 @@ class Trainer:
         """One step of the game: the schedules, k batches, both players, the average."""
         t = self.step  # steps played before this one
         set_schedules(self.game, self.config.recipe, t, self.config.steps_per_epoch)
-        k = self.config.recipe.d_steps
+        first, k = d_updates_before(self.config.recipe, t), d_updates(self.config.recipe, t)
         with section("data"):
-            real = [self._batch(k * t + i) for i in range(k)]
+            real = [self._batch(first + i) for i in range(k)]
         backends.manual_seed((self.config.seed, t + 1))
         self.unread.append(self.play(real))
         if self.ema:
@@ -548,6 +554,7 @@ _NAMES = {
     "g_loss": "G's loss",
     "d_real": "mean D(x)",
     "d_fake": "mean D(G(z))",
+    "penalty": "the penalty on D's gradient",
     "d_grad_norm": "the norm of D's gradient",
     "g_grad_norm": "the norm of G's gradient",
 }

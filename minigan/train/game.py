@@ -1,0 +1,57 @@
+"""The game on the table: two players, what they want, and what a step leaves behind.
+
+Nothing here looks at a number.  On a GPU the CPU only hands out work, and is ahead of it; to read
+a loss it would have to wait until all that was handed out is done.  So the losses come back as
+tensors, and whoever wants numbers calls ``read``, seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from minigan.autograd import Tensor
+from minigan.backends import array_module, to_numpy
+from minigan.nn import Module
+from minigan.objectives import Objective
+from minigan.penalties import Penalty
+
+Record = dict[str, Tensor]  # d_loss, g_loss, d_real, d_fake, ...: of one element, on the device
+
+
+@dataclass
+class Game:
+    """Two players, their optimisers, what they want, and where the noise comes from.
+
+    Args:
+        G: (N, latent) -> (N, *image).  In a conditional game, latent and labels (N, classes).
+        D: (N, *image) -> (N, 1) logits.  In a conditional game, images and labels.
+        draw_z: N -> noise (N, latent).
+        updates: ``"alternate"`` (Algorithm 1) or ``"simultaneous"`` (the released code).
+        penalty: what D pays for its gradient, see ``minigan.penalties``.
+        clip: D's weights are kept in [-clip, clip] after each of its updates; 0: they are free.
+    """
+
+    G: Module
+    D: Module
+    opt_G: Any
+    opt_D: Any
+    objective: Objective
+    draw_z: Callable[[int], Tensor]
+    updates: str = "alternate"
+    penalty: Penalty | None = None
+    clip: float = 0.0
+
+
+def read(records: list[Record]) -> list[dict[str, float]]:
+    """What steps returned as numbers: in one copy, which waits until the device has played them.
+
+    >>> read([{"d_loss": Tensor(1.5), "g_loss": Tensor(0.5)}])
+    [{'d_loss': 1.5, 'g_loss': 0.5}]
+    """
+    if not records:
+        return []
+    arrays = [value.array for record in records for value in record.values()]
+    numbers = iter(to_numpy(array_module(arrays[0]).stack(arrays)).tolist())
+    return [{name: next(numbers) for name in record} for record in records]
