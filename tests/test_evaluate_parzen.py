@@ -8,7 +8,7 @@ import pytest
 
 from minigan.data import load, to_float
 from minigan.evaluate.distances import MEMORY, block_rows
-from minigan.evaluate.parzen import SIGMAS, choose_sigma, log_likelihood, parzen
+from minigan.evaluate.parzen import SIGMAS, choose_sigma, flat, log_likelihood, parzen
 from minigan.evaluate.yardsticks import YARDSTICKS, k_means_centres
 
 
@@ -361,3 +361,10 @@ def test_a_class_without_images_is_named(rng):
     refused(ValueError, "^no image has", YARDSTICKS["no digit 1"], GOOD, np.ones(3, int), 2, rng)
     with pytest.raises(ValueError, match=r"^iterations is 0"):
         k_means_centres(GOOD, np.zeros(3, int), 2, rng, iterations=0)
+
+
+def test_images_as_rows():
+    images = np.array([0, 51, 255], np.uint8).reshape(3, 1, 1, 1)
+    assert flat(images).ravel() == pytest.approx([0, 0.2, 1])
+    assert flat(images).dtype == np.float32
+    assert flat(np.full((2, 1, 2, 2), 0.5, np.float32)).shape == (2, 4)

@@ -310,7 +310,7 @@ def speckled(dataset):
 
 
 def test_the_median_sees_through_speckle():
-    seen = collapse.eyes(speckled(part(1)), part(0), 100)
+    seen = speckle.eyes(speckled(part(1)), part(0), 100)
     right = {name: (digits == part(1).labels).mean() for name, digits in seen.items()}
     assert right["median"] > 0.8
     assert right["plain"] < 0.6
@@ -357,7 +357,7 @@ def test_what_is_noted(tmp_path, monkeypatch):
         collapse.count_digits(folder, 100)
     record = collapse.read_record(folder)
     assert list(record) == [1000, 2000]  # the newest checkpoint each time
-    seen = collapse.eyes(images[:100], part(0), 10)
+    seen = speckle.eyes(images[:100], part(0), 10)
     for eye in ("median", "plain"):
         assert record[2000][eye]["counts"] == np.bincount(seen[eye], minlength=10).tolist()
     assert record[2000]["median"]["counts"] != record[2000]["plain"]["counts"]

@@ -95,10 +95,3 @@ def test_a_validation_that_was_cut_off_is_repeated(small, tmp_path):
     assert table1.read_validation(run) == before
     assert (run.folder / "chosen.npz").exists()
     assert json.loads((run.folder / "validation.json").read_text()).keys() == {"2"}
-
-
-def test_pixels_for_the_estimate():
-    images = np.array([0, 51, 255], np.uint8).reshape(3, 1, 1, 1)
-    assert table1.flat(images).ravel() == pytest.approx([0, 0.2, 1])
-    assert table1.flat(images).dtype == np.float32
-    assert table1.flat(np.full((2, 1, 2, 2), 0.5, np.float32)).shape == (2, 4)

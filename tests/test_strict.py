@@ -162,8 +162,7 @@ SMALL = {"latent_dim": 3, "batch_size": 4, "image_size": 8}
 
 
 def small(name, **changes):
-    widths = {"widths": "4,3"} if recipes.get(name).model == "dcgan" else {}
-    return recipes.override(recipes.get(name), {**SMALL, **widths, **changes})
+    return tiny.narrow(name, widths="4,3", **SMALL, **changes)
 
 
 def play(recipe, monkeypatch, dtype, steps=3):

@@ -61,14 +61,13 @@ def evaluate(
     from minigan import plots, train
     from minigan.errors import MiniganError
     from minigan.evaluate import neighbours, report
+    from minigan.train.sampling import unit
 
     path = train.choose(run, checkpoint)
     G, config, step = train.load_generator(path)
     recipe = config.recipe
-    samples = train.generate(G, train.draw_z(recipe, n, np.random.default_rng(seed)))
-    if samples.ndim == 4:
-        samples = (samples - recipe.pixel_low) / (recipe.pixel_high - recipe.pixel_low)
-        samples = samples.clip(0, 1)  # rounding: tanh and its shift
+    z = train.draw_z(recipe, n, np.random.default_rng(seed))
+    samples = unit(train.generate(G, z), recipe)
     material = _material(samples, recipe, data_dir or config.data_dir)
     if material.train.checksum != config.data_checksum:
         raise MiniganError(

@@ -61,6 +61,7 @@ def sample(
 
     from minigan import plots, train
     from minigan.files import write_atomically
+    from minigan.train.sampling import unit
     from minigan.train.trainer import POINTS, load_data
 
     path = train.choose(run, checkpoint)
@@ -76,7 +77,7 @@ def sample(
     is_images = samples.ndim == 4
     if is_images:
         picture = plots.grid(samples, columns, recipe.pixel_low, recipe.pixel_high)
-        samples = (samples - recipe.pixel_low) / (recipe.pixel_high - recipe.pixel_low)
+        samples = unit(samples, recipe)
     else:
         picture = plots.points(samples, load_data(recipe, config.data_dir).x[:POINTS])
     plots.save(picture, out)

@@ -57,6 +57,16 @@ class ParzenResult:
         )
 
 
+def flat(images: np.ndarray) -> np.ndarray:
+    """Images (N, C, H, W), uint8 or floats in [0, 1], as rows (N, C H W) in [0, 1].
+
+    >>> flat(np.array([0, 51, 255], np.uint8).reshape(1, 1, 1, 3))
+    array([[0. , 0.2, 1. ]], dtype=float32)
+    """
+    x = images.reshape(len(images), -1)
+    return x / np.float32(255) if x.dtype == np.uint8 else x
+
+
 def parzen(samples: Any, valid: Any, test: Any) -> ParzenResult:
     """Choose sigma on ``valid``, then the mean log-likelihood of ``test``: a row of Table 1.
 

@@ -134,16 +134,15 @@ def nearest(material: Material) -> dict[str, Any]:
 def likelihood(material: Material) -> dict[str, Any]:
     """Parzen-window log-likelihood of the test images (Goodfellow et al. 2014, Table 1)."""
 
-    def flat(images: np.ndarray) -> Any:  # on the current backend: 10,000 x 10,000 distances
-        x = images.reshape(len(images), -1)
-        return backends.xp().asarray(x / np.float32(255) if x.dtype == np.uint8 else x)
+    def rows(images: np.ndarray) -> Any:  # on the current backend: 10,000 x 10,000 distances
+        return backends.xp().asarray(parzen.flat(images))
 
-    test = flat(material.unseen("parzen").x)
+    test = rows(material.unseen("parzen").x)
     tenth = max(1, len(test) // 10)
-    valid, test = (flat(material.valid.x), test) if material.valid else (test[:tenth], test[tenth:])
-    real = flat(shuffled(material.train.x))
+    valid, test = (rows(material.valid.x), test) if material.valid else (test[:tenth], test[tenth:])
+    real = rows(shuffled(material.train.x))
     return {
-        "samples": parzen.parzen(flat(material.samples), valid, test),
+        "samples": parzen.parzen(rows(material.samples), valid, test),
         "real": parzen.parzen(real[: len(material.samples)], valid, test),
     }
 

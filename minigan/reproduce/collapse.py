@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,24 +34,22 @@ from PIL import Image
 from minigan import data, plots, recipes
 from minigan.data import Dataset
 from minigan.errors import MiniganError
-from minigan.evaluate import classifier, features, neighbours
+from minigan.evaluate import classifier, features
 from minigan.files import explained, write_atomically
 from minigan.reproduce.drawing import panels, picture
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
-from minigan.reproduce.speckle import median
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, mean_and_error, rounded
+from minigan.reproduce.samples import drawn
+from minigan.reproduce.speckle import eye_test, eyes, median
 from minigan.reproduce.table1 import some
 from minigan.reproduce.training import Training, train_all
 from minigan.train import checkpoint as checkpoints
 from minigan.train.record import Run, parse_json
-from minigan.train.sampling import generate, load_generator
-from minigan.train.setup import draw_z
 
 DIGITS = 10
 TAKEN = 0.2  # of the samples: more is too much for one digit
 LEAST_ENTROPY = 2.2  # nats; log 10 = 2.303 is the most
 RISE = 0.05  # of the largest share, early to late: half of what a digit is due
 RECORD = "digits.json"  # in the folder of a run
-SPECKLE = (0.0, 0.05, 0.1)  # shares of the pixels in the test of the eyes
 NOISE = 0xD161  # of the seed of the noise that is the same after every turn
 
 
@@ -102,10 +99,7 @@ def count_digits(run: Run, samples: int) -> None:
 def draw(run: Run, samples: int) -> np.ndarray:
     """Images (samples, 1, 28, 28) in [0, 1] of the run's last checkpoint, always of the same z."""
     _, path = max(run.checkpoints().items())
-    G, config, _ = load_generator(path)
-    recipe = config.recipe
-    z = draw_z(recipe, samples, np.random.default_rng((config.seed, NOISE)))
-    return unit(generate(G, z), recipe.pixel_low, recipe.pixel_high)
+    return drawn(path, samples, (run.read_config().seed, NOISE))
 
 
 def read_record(run: Run) -> dict[int, dict[str, Any]]:
@@ -129,15 +123,6 @@ def read_record(run: Run) -> dict[int, dict[str, Any]]:
             "name another folder with --runs"
         ) from None
     return found
-
-
-def unit(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Pixels from [low, high] to [0, 1].
-
-    >>> unit(np.array([-1.0, 0.0, 1.0]), -1, 1)
-    array([0. , 0.5, 1. ])
-    """
-    return np.clip((images - low) / (high - low), 0, 1)
 
 
 # What is measured ---------------------------------------------------------------------------
@@ -243,40 +228,6 @@ def history(run: Run, training: Training, plan: Plan) -> History:
     return History(training.seed, np.array(steps), shares, plain, unsure)
 
 
-EYES = ("median", "plain", "nearest")
-
-
-def eyes(images: np.ndarray, train: Dataset, among: int) -> dict[str, np.ndarray]:
-    """Which digits images (n, 1, 28, 28) in [0, 1] show, ints (n,), in the opinion of each eye.
-
-    The training images of the third are drawn at random, always the same.
-    """
-    eye, known = classifier.load(), some(train, among)
-    return {
-        "median": eye.probabilities(median(images)).argmax(axis=1),
-        "plain": eye.probabilities(images).argmax(axis=1),
-        "nearest": known.labels[neighbours.nearest(images, known.x).indices],
-    }
-
-
-def eye_test(task: Task, train: Dataset, plan: Plan) -> list[dict[str, Any]]:
-    """How many test images each eye names rightly, when a share of their pixels, chosen at random,
-    has a random brightness."""
-    test = some(data.load("mnist", split="test", data_dir=task.data_dir), plan.looked_up)
-    rng, rows = np.random.default_rng(task.seed), []
-    for share in SPECKLE:
-        images = test.x / np.float32(255)
-        hit = rng.random(images.shape) < share
-        images[hit] = rng.random(int(hit.sum()), dtype=np.float32)
-        seen = eyes(images, train, plan.among)
-        right = {name: float((digits == test.labels).mean()) for name, digits in seen.items()}
-        rows.append(
-            {"speckle": share, "test images": len(test), **right,
-             "named 8, plain": float((seen["plain"] == 8).mean())}
-        )  # fmt: skip
-    return rows
-
-
 def other_eyes(run: Run, h: History, train: Dataset, plan: Plan) -> dict[str, Any]:
     """A row for each run: the largest share after its last step, in the opinion of each eye."""
     row: dict[str, Any] = {"seed": h.seed, "samples": plan.looked_up}
@@ -303,6 +254,7 @@ def reproduce(task: Task) -> Outcome:
     """Train, count, and judge by the rule."""
     plan = QUICK if task.quick else FULL
     train = data.load("mnist", data_dir=task.data_dir)  # before the work, not after
+    test = some(data.load("mnist", split="test", data_dir=task.data_dir), plan.looked_up)
     real = np.bincount(train.labels, minlength=DIGITS) / len(train)
     trainings = [wanted(seed, plan) for seed in range(task.seed, task.seed + plan.seeds)]
     runs = train_all(
@@ -338,14 +290,16 @@ def reproduce(task: Task) -> Outcome:
                 for digit in range(DIGITS)
             ],
             "three eyes after the last step": others,
-            "eye test: the share of real images named rightly": eye_test(task, train, plan),
+            "eye test: the share of real images named rightly": eye_test(
+                test, train, plan.among, task.seed
+            ),
             "curves": {
                 "epoch": (histories[0].steps / EPOCH).tolist(),
-                **{f"seed {h.seed}, entropy": _rounded(h.entropy) for h in histories},
-                **{f"seed {h.seed}, unsure": _rounded(h.unsure) for h in histories},
-                **{f"seed {h.seed}, largest share, plain": _rounded(h.plain.max(axis=1))
+                **{f"seed {h.seed}, entropy": rounded(h.entropy, 5) for h in histories},
+                **{f"seed {h.seed}, unsure": rounded(h.unsure, 5) for h in histories},
+                **{f"seed {h.seed}, largest share, plain": rounded(h.plain.max(axis=1), 5)
                    for h in histories},
-                **{f"seed {h.seed}, digit {digit}": _rounded(h.shares[:, digit])
+                **{f"seed {h.seed}, digit {digit}": rounded(h.shares[:, digit], 5)
                    for h in histories for digit in range(DIGITS)},
             },
         },
@@ -436,21 +390,6 @@ def compare(
             high=TAKEN,
         ),
     ]  # fmt: skip
-
-
-def mean_and_error(values: list[float]) -> tuple[float, float | None]:
-    """The mean and its standard error; of one value there is none.
-
-    >>> mean_and_error([1.0, 3.0])
-    (2.0, 1.0)
-    """
-    n = len(values)
-    error = float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else None
-    return float(np.mean(values)), error
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.5g}") for value in values]
 
 
 # Figures ------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ from minigan.plots import SECTIONS
 from minigan.reproduce.dcgan_attributes import ATTRIBUTES
 from minigan.reproduce.dcgan_networks import PAPER, Pair, trained
 from minigan.reproduce.drawing import panels, picture
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, counted, mean_and_error
 
 STREAM = 0xA217  # of all random choices here, apart from other streams of the seed
 SURE = 0.9  # the classifier's top probability from which a sample is an exemplar of its digit
@@ -413,8 +413,8 @@ def compare(name: str, judged: Judged) -> list[Comparison]:
 def _difference(a: np.ndarray, b: np.ndarray, paired: bool = False) -> dict[str, float]:
     """Of two shares, with its standard error: from the same trials, or from independent ones."""
     if paired:
-        d = a.astype(float) - b
-        return {"measured": float(d.mean()), "error": float(d.std(ddof=1) / math.sqrt(len(d)))}
+        mean, error = mean_and_error(a.astype(float) - b)
+        return {"measured": mean, "error": error}
     p, q = float(a.mean()), float(b.mean())
     return {"measured": p - q, "error": math.hypot(share_se(p, len(a)), share_se(q, len(b)))}
 
@@ -424,19 +424,18 @@ def compare_turns(name: str, found: dict[str, Turn], between: float) -> list[Com
     few, _, random = found.values()
     source = f"{PAPER}, Figure 8"
 
-    def rise(t: Turn) -> dict[str, float]:
-        r = t.rise / between
-        return {"measured": float(r.mean()), "error": float(r.std(ddof=1) / math.sqrt(len(r)))}
-
+    rise, rise_error = mean_and_error(few.rise / between)
+    by_chance, chance_error = mean_and_error(random.rise / between)
     kept = float(few.kept[[_at(-0.5), _at(0.5)]].mean())
     return [
         Comparison(
             what=f"{name}: rise along the axis of {TURN} a side, of the concepts' difference",
-            **rise(few), expected=1.0, source=source, low=0.5,
+            measured=rise, error=rise_error, expected=1.0, source=source, low=0.5,
         ),
         Comparison(
             what=f"{name}: the same along a random axis",
-            **rise(random), expected=0.0, source="control", low=-0.25, high=0.25,
+            measured=by_chance, error=chance_error,
+            expected=0.0, source="control", low=-0.25, high=0.25,
         ),
         Comparison(
             what=f"{name}: share that keeps its digit at -1/2 and 1/2",
@@ -507,7 +506,7 @@ def draw_success(tables: dict[str, list[dict[str, Any]]]) -> Image.Image:
             errors = [row["±"] for row in mine]
             ax.bar(at, heights, 0.15, color=colour, label=way, yerr=errors,
                    error_kw={"linewidth": 0.8})  # fmt: skip
-        ax.set_xticks(range(len(EXEMPLARS)), [f"{n} exemplar{'s' * (n > 1)}" for n in EXEMPLARS])
+        ax.set_xticks(range(len(EXEMPLARS)), [counted(n, "exemplar") for n in EXEMPLARS])
         ax.grid(visible=False, axis="x")
         ax.set(ylim=(0, 100), ylabel="success, %")
         ax.set_title(name, fontsize=11, loc="left")

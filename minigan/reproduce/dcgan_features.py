@@ -34,7 +34,7 @@ from minigan.plots import SECTIONS
 from minigan.reproduce import dcgan_svm
 from minigan.reproduce.dcgan_networks import PAPER, Pair, trained
 from minigan.reproduce.drawing import panels, picture
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, mean_and_error
 from minigan.train.setup import build_networks
 
 DATA = ("mnist", "fashion-mnist")
@@ -344,13 +344,13 @@ def compare(found: Found) -> list[Comparison]:
 
 def difference(name: str, n: int, method: str, ours: np.ndarray, other: np.ndarray) -> Comparison:
     """The errors of the same draws, one less the other, in percentage points."""
-    differences = 100 * (ours - other)
+    mean, error = mean_and_error(100 * (ours - other))
     return Comparison(
         what=f"{name}, {n:,} labels: error with D's features less that of: {method}, points",
-        measured=float(differences.mean()),
+        measured=mean,
         expected=None,
         source=f"{PAPER}, section 5",
-        error=float(differences.std(ddof=1) / math.sqrt(len(differences))),
+        error=error,
         high=-GAIN,
     )
 

@@ -43,8 +43,7 @@ class Pair:
     def images(self, z: np.ndarray) -> np.ndarray:
         """G(z) with pixels in [0, 1]: float32 (N, latent) -> (N, C, H, W)."""
         x = sampling.generate(self.G, Tensor(backends.xp().asarray(z, dtype=np.float32)))
-        low, high = self.recipe.pixel_low, self.recipe.pixel_high
-        return np.clip((x - low) / (high - low), 0, 1)
+        return sampling.unit(x, self.recipe)
 
     def settings(self) -> dict[str, Any]:
         """What is needed to train it again."""

@@ -35,7 +35,7 @@ from minigan.evaluate.classifier import Classifier
 from minigan.plots import SECTIONS
 from minigan.reproduce.dcgan_networks import PAPER, Pair, trained
 from minigan.reproduce.drawing import panels, picture
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, mean_and_error
 
 STREAM = 0x3A1C  # of the points of the walks, apart from other streams of the seed
 SURE = 0.9  # the classifier's top probability from which a frame counts as a digit
@@ -160,22 +160,13 @@ class Way:
         changes = (self.classes[:, 1:] != self.classes[:, :-1]).sum(axis=1)
         return {
             "way": name,
-            "pixels: largest / mean step": mean(largest_over_mean(self.frames)),
-            "pixels: twice as fine": mean(halving(self.frames)),
-            "features: largest / mean step": mean(largest_over_mean(self.features)),
-            "features: twice as fine": mean(halving(self.features)),
-            "changes of class": mean(changes),
-            "sure in the middle half, %": 100 * mean(self.middle_sure),
+            "pixels: largest / mean step": float(largest_over_mean(self.frames).mean()),
+            "pixels: twice as fine": float(halving(self.frames).mean()),
+            "features: largest / mean step": float(largest_over_mean(self.features).mean()),
+            "features: twice as fine": float(halving(self.features).mean()),
+            "changes of class": float(changes.mean()),
+            "sure in the middle half, %": 100 * float(self.middle_sure.mean()),
         }
-
-
-def mean(values: np.ndarray) -> float:
-    return float(values.mean())
-
-
-def error(values: np.ndarray) -> float:
-    """The standard error of the mean over independent walks."""
-    return float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
 # The reproduction ---------------------------------------------------------------------------
@@ -219,8 +210,8 @@ def reproduce(task: Task) -> Outcome:
         measured={
             "ways": [way.row(name) for name, way in ways.items()],
             "share of sure random samples, %": 100 * float(samples.mean()),
-            "mean |z| at the ends": mean(np.linalg.norm(a, axis=1)),
-            "mean |z| half-way on the line": mean(np.linalg.norm((a + b) / 2, axis=1)),
+            "mean |z| at the ends": float(np.linalg.norm(a, axis=1).mean()),
+            "mean |z| half-way on the line": float(np.linalg.norm((a + b) / 2, axis=1).mean()),
         },
         comparisons=compare(ways, samples),
         pictures=pictures,
@@ -244,33 +235,36 @@ def compare(ways: dict[str, Way], samples: np.ndarray) -> list[Comparison]:
     """What would show memorisation, or a walk through nothing."""
     text, ours = f"{PAPER}, section 6.1: no sharp transitions", "control"
     arc, memoriser, fade = ways[ARC], ways[MEMORISER], ways[FADE]
-    above = arc.middle_sure - fade.middle_sure
+    smooth, smooth_error = mean_and_error(halving(arc.frames))
+    jumps, jumps_error = mean_and_error(halving(memoriser.frames))
+    largest, largest_error = mean_and_error(largest_over_mean(arc.frames))
+    _, sure_error = mean_and_error(arc.sure.mean(axis=1))  # walks are independent, frames not
+    random, random_error = mean_and_error(samples)
+    above, above_error = mean_and_error(arc.middle_sure - fade.middle_sure)
     return [
         Comparison(
             what="G, arc: largest step when twice as fine (pixels)",
-            measured=mean(halving(arc.frames)), error=error(halving(arc.frames)),
+            measured=smooth, error=smooth_error,
             expected=0.5, source=text, high=0.6,
         ),
         Comparison(
             what="memoriser: the same",
-            measured=mean(halving(memoriser.frames)), error=error(halving(memoriser.frames)),
+            measured=jumps, error=jumps_error,
             expected=1.0, source=ours, low=0.75,
         ),
         Comparison(
             what="G, arc: largest step / mean step (pixels)",
-            measured=mean(largest_over_mean(arc.frames)),
-            error=error(largest_over_mean(arc.frames)),
+            measured=largest, error=largest_error,
             expected=1.0, source=text, high=4.0,
         ),
         Comparison(
             what="G, arc: share of sure frames, less that of random samples",
-            measured=mean(arc.sure) - mean(samples),
-            error=math.hypot(error(arc.sure.mean(axis=1)), error(samples)),
+            measured=float(arc.sure.mean()) - random, error=math.hypot(sure_error, random_error),
             expected=0.0, source="each point of the arc is N(0, I)", low=-0.1, high=0.1,
         ),
         Comparison(
             what="share of sure frames in the middle half: G, arc, less cross-fade",
-            measured=mean(above), error=error(above),
+            measured=above, error=above_error,
             expected=None, source=f"{PAPER}, Figure 4: every image plausible", low=0.05,
         ),
     ]  # fmt: skip

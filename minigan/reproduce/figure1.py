@@ -26,7 +26,7 @@ from minigan import backends, nn, objectives, optim
 from minigan import functional as F
 from minigan.autograd import Tensor, no_grad
 from minigan.reproduce.drawing import panels, picture
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, rounded
 
 DATA = NormalDist(0.0, 1.0)  # p_data; z is uniform on (0, 1), as in the paper's figure
 G_MEAN, G_SPREAD = 1.5, 0.6  # of G(z) at first
@@ -245,9 +245,9 @@ def reproduce(task: Task) -> Outcome:
             "curves": {
                 "x": MIDDLES.tolist(),
                 "p_data": (DATA_MASS[1:-1] / BIN).tolist(),
-                **{f"p_g {m.name}": _rounded(m.p_g[1:-1] / BIN) for m in moments},
-                **{f"D {m.name}": _rounded(m.D) for m in moments},
-                **{f"D* {m.name}": _rounded(m.D_star) for m in moments},
+                **{f"p_g {m.name}": rounded(m.p_g[1:-1] / BIN, 6) for m in moments},
+                **{f"D {m.name}": rounded(m.D, 6) for m in moments},
+                **{f"D* {m.name}": rounded(m.D_star, 6) for m in moments},
             },
         },
         comparisons=compare(rows),
@@ -342,11 +342,6 @@ def compare(rows: list[dict[str, Any]]) -> list[Comparison]:
             measured=d["distance from 1/2"], expected=0.0, source="D = 1/2", high=0.05,
         ),
     ]  # fmt: skip
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    """Six digits: enough to draw a curve again."""
-    return [float(f"{value:.6g}") for value in values]
 
 
 # Figures ------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from minigan.evaluate.features import share_se
 from minigan.evaluate.neighbours import Neighbours
 from minigan.reproduce.drawing import panels, picture
 from minigan.reproduce.paper_network import obtain
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, mean_and_error
 from minigan.reproduce.table1 import some
 
 DIGITS = 10
@@ -44,9 +44,7 @@ SHARES = np.linspace(0, 1, 51)
 
 # The rules, written before the numbers were known: what would be memorising.
 LEAST_RATIO = 0.8  # of the mean distances, samples by test images of the same digits
-MOST_NEAR = (
-    0.1  # of the samples nearer than the nearest 1 % of the test images: ten times their due
-)
+MOST_NEAR = 0.1  # of the samples are nearer than the nearest 1 % of the test images: ten times NEAR
 MOST_COIN = 0.55  # of the samples nearer to trained-on images, instead of a half
 
 
@@ -123,15 +121,16 @@ def by_digit(samples: Looked, test: Looked) -> list[dict[str, Any]]:
         ours = samples.distances[samples.digits == digit]
         real = test.distances[test.digits == digit]
         near = nearer_than_most(ours, real)
+        (mean, error), (real_mean, real_error) = mean_and_error(ours), mean_and_error(real)
         rows.append(
             {
                 "digit": digit,
                 "samples": len(ours),
                 "test images": len(real),
-                "distance of samples": mean(ours),
-                "standard error": error(ours),
-                "distance of test images": mean(real),
-                "its standard error": error(real),
+                "distance of samples": mean,
+                "standard error": error,
+                "distance of test images": real_mean,
+                "its standard error": real_error,
                 "near, %": None if near is None else 100 * near,
             }
         )
@@ -147,17 +146,6 @@ def nearer_than_most(ours: np.ndarray, real: np.ndarray) -> float | None:
     if not len(ours) or not len(real):
         return None
     return float((ours < np.quantile(real, NEAR)).mean())
-
-
-def mean(values: np.ndarray) -> float | None:
-    """None of nothing."""
-    return float(values.mean()) if len(values) else None
-
-
-def error(values: np.ndarray) -> float | None:
-    """The standard error of the mean; None of fewer than two."""
-    n = len(values)
-    return float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else None
 
 
 @dataclass(frozen=True)

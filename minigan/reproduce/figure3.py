@@ -31,7 +31,7 @@ from minigan.evaluate import classifier
 from minigan.evaluate.features import frechet_with_error, share_se
 from minigan.reproduce.drawing import panels, picture
 from minigan.reproduce.paper_network import PaperNetwork, obtain
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, mean_and_error
 from minigan.reproduce.speckle import median
 from minigan.reproduce.table1 import some
 
@@ -213,14 +213,14 @@ def measure(z: np.ndarray, images: np.ndarray, seen: dict[str, Seen]) -> dict[st
     steps = step_lengths(images)
     lengths = steps.sum(axis=1)
     longest = steps.max(axis=1) / lengths
+    longest_mean, longest_error = mean_and_error(longest)
     ends = np.sqrt(((images[:, -1] - images[:, 0]) ** 2).sum(axis=(1, 2, 3)))
     digits = seen["walk"].digits
     other = digits[:, 0] != digits[:, -1]
-    n = len(z)
     return {
         "|z| in the middle by |z| at the ends": float(norms[MIDDLE] / norms[[0, -1]].mean()),
-        "longest step, share of the way": float(longest.mean()),
-        "its standard error": float(longest.std(ddof=1) / math.sqrt(n)),
+        "longest step, share of the way": longest_mean,
+        "its standard error": longest_error,
         "longest step of any walk": float(longest.max()),
         "way by distance of its ends": float((lengths / ends).mean()),
         "walks that end at another digit": float(other.mean()),

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import io
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,10 @@ from minigan.errors import MiniganError
 from minigan.evaluate.modes import SAMPLES, ModesResult, toy_modes
 from minigan.files import explained, write_atomically
 from minigan.reproduce.drawing import panels, picture
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, counted, mean_and_error
+from minigan.reproduce.samples import drawn
 from minigan.reproduce.training import Training, train_all
 from minigan.train.record import Run
-from minigan.train.sampling import generate, load_generator
-from minigan.train.setup import draw_z
 
 MIXTURES = {"ring8": 8, "grid25": 25}  # and how many modes they have
 STEPS_PER_EPOCH = 1000  # 100,000 points, 100 a batch
@@ -97,10 +95,8 @@ def wanted(mixture: str, seed: int, steps: int) -> Training:
 def follow(run: Run) -> None:
     """Write the points that G makes now of 2,500 z, always the same, beside the checkpoint."""
     step, path = max(run.checkpoints().items())
-    G, config, _ = load_generator(path)
     content = io.BytesIO()
-    z = draw_z(config.recipe, SAMPLES, np.random.default_rng(0))
-    np.save(content, generate(G, z))
+    np.save(content, drawn(path, SAMPLES))
     kept = points_path(run, step)
     with explained("make", kept.parent):
         kept.parent.mkdir(exist_ok=True)
@@ -175,9 +171,9 @@ def study(task: Task, plan: Plan) -> Outcome:
     return Outcome(
         settings={
             "networks and optimiser": recipes.get("gan-toy").source,
-            "trained": f"{plan.epochs} epoch{'s' * (plan.epochs > 1)} of "
-            f"{STEPS_PER_EPOCH} steps (PacGAN: {PACGAN_EPOCHS}), each mixture from {plan.seeds} "
-            f"seed{'s' * (plan.seeds > 1)} (PacGAN: 10)",
+            "trained": f"{counted(plan.epochs, 'epoch')} of "
+            f"{STEPS_PER_EPOCH} steps (PacGAN: {PACGAN_EPOCHS}), each mixture from "
+            f"{counted(plan.seeds, 'seed')} (PacGAN: 10)",
             "counted": f"{SAMPLES} samples, within 3 sigma of a mode",
         },
         measured={
@@ -247,17 +243,6 @@ def row(story: Story) -> dict[str, Any]:
     }
 
 
-def mean_and_error(values: list[float]) -> tuple[float, float | None]:
-    """The mean over the seeds and its standard error, which one seed alone has not.
-
-    >>> mean_and_error([1.0, 3.0])
-    (2.0, 1.0)
-    """
-    n = len(values)
-    error = float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else None
-    return float(np.mean(values)), error
-
-
 def over_seeds(stories: list[Story], mixture: str, step: int) -> dict[str, tuple]:
     """Mean and standard error of both numbers of all runs on that mixture."""
     counts = [story.counts[step] for story in stories if story.mixture == mixture]
@@ -309,7 +294,7 @@ def compare(stories: list[Story], real: dict[str, np.ndarray]) -> list[Compariso
         seeds = sum(story.mixture == mixture for story in stories)
         comparisons.append(
             Comparison(
-                what=f"{mixture}: {what}, mean of {seeds} seed{'s' * (seeds > 1)}",
+                what=f"{mixture}: {what}, mean of {counted(seeds, 'seed')}",
                 measured=mean, error=error, expected=expected, source=PACGAN, low=low, high=high,
             )
         )  # fmt: skip

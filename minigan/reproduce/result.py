@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from minigan import plots
@@ -109,6 +110,37 @@ class Comparison:
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         return low <= self.measured <= high
+
+
+def mean_and_error(values: Sequence[float] | np.ndarray) -> tuple[float | None, float | None]:
+    """The mean of independent values, (n,), and its standard error s / sqrt(n).
+
+    s^2 is the unbiased variance, so one value has no error; nothing has no mean either.
+
+    >>> mean_and_error([1.0, 3.0]), mean_and_error([1.0]), mean_and_error([])
+    ((2.0, 1.0), (1.0, None), (None, None))
+    """
+    n = len(values)
+    mean = float(np.mean(values)) if n > 0 else None
+    return mean, float(np.std(values, ddof=1)) / math.sqrt(n) if n > 1 else None
+
+
+def rounded(values: np.ndarray, digits: int) -> list[float]:
+    """A curve for ``result.json``, (n,), to so many significant digits.
+
+    >>> rounded(np.array([1 / 3, 20.0]), 5)
+    [0.33333, 20.0]
+    """
+    return [float(f"{value:.{digits}g}") for value in values]
+
+
+def counted(n: int, what: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "seed"), counted(3, "seed")
+    ('1 seed', '3 seeds')
+    """
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,15 @@ from PIL import Image
 from minigan import data, plots, recipes
 from minigan.data import Dataset
 from minigan.evaluate import classifier, features, parzen, precision_recall, yardsticks
+from minigan.evaluate.parzen import flat
 from minigan.evaluate.report import shuffled
 from minigan.files import write_atomically
 from minigan.reproduce.drawing import panels, picture
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task
+from minigan.reproduce.result import Comparison, Outcome, Picture, Task, counted, mean_and_error
+from minigan.reproduce.samples import drawn
 from minigan.reproduce.training import Training, train_all
 from minigan.train import checkpoint as checkpoints
 from minigan.train.record import Run
-from minigan.train.sampling import generate, load_generator
-from minigan.train.setup import draw_z
 
 ORDERS = ("simultaneous", "alternate")  # of the updates, see minigan.train.step
 STEPS_PER_EPOCH = 500  # 50,000 images, 100 a batch
@@ -95,10 +95,10 @@ def follow(run: Run, samples: int, patience: int, data_dir: str | None) -> bool:
     """
     (step, path) = max(run.checkpoints().items())
     taken = read_validation(run)
-    drawn = flat(draw(path, samples))
+    images = flat(drawn(path, samples))
     valid = flat(data.load("mnist", split="valid", data_dir=data_dir).x[: parzen.VALID])
-    sigma, _ = parzen.choose_sigma(valid, drawn)
-    estimate = float(parzen.log_likelihood(valid, drawn, sigma).mean())
+    sigma, _ = parzen.choose_sigma(valid, images)
+    estimate = float(parzen.log_likelihood(valid, images, sigma).mean())
     if all(estimate > before for s, (before, _) in taken.items() if s != step):
         write_atomically(run.folder / "chosen.npz", path.read_bytes())
     taken[step] = (estimate, sigma)
@@ -114,18 +114,6 @@ def read_validation(run: Run) -> dict[int, tuple[float, float]]:
     if not path.exists():
         return {}
     return {int(step): tuple(values) for step, values in json.loads(path.read_text()).items()}
-
-
-def draw(path: Any, n: int) -> np.ndarray:
-    """n images (n, 1, 28, 28) in [0, 1] of a checkpoint's G, always from the same noise."""
-    G, config, _ = load_generator(path)
-    return generate(G, draw_z(config.recipe, n, np.random.default_rng(0)))
-
-
-def flat(images: np.ndarray) -> np.ndarray:
-    """(N, 1, 28, 28), uint8 or [0, 1] -> float32 (N, 784) in [0, 1]."""
-    x = images.reshape(len(images), -1)
-    return x / np.float32(255) if x.dtype == np.uint8 else x
 
 
 # When it is trained --------------------------------------------------------------------------
@@ -189,7 +177,7 @@ def reproduce(task: Task) -> Outcome:
             "networks and optimiser": recipes.get("gan-paper").source,
             "trained": f"at most {plan.epochs} epochs of {STEPS_PER_EPOCH} steps, and until the "
             f"validation estimate has not risen for {plan.patience}; each order of updates from "
-            f"{plan.seeds} seed{'s' * (plan.seeds > 1)}",
+            f"{counted(plan.seeds, 'seed')}",
             "validation estimate": f"on {min(parzen.VALID, plan.images)} images, every "
             f"{plan.every} epochs",
             "estimate": f"{plan.samples} samples, sigma chosen from "
@@ -251,10 +239,10 @@ def some(dataset: Dataset, n: int) -> Dataset:
 
 def judge(run: Run, material: Material, n: int) -> tuple[dict[str, Any], np.ndarray]:
     """A row of the table, and the samples (n, 1, 28, 28) that it is about."""
-    images = draw(run.folder / "chosen.npz", n)
+    images = drawn(run.folder / "chosen.npz", n)
     result = material.estimate(flat(images))
     _, last = max(run.checkpoints().items())
-    at_the_end = material.estimate(flat(draw(last, n)))
+    at_the_end = material.estimate(flat(drawn(last, n)))
     row = {
         "epoch chosen": checkpoints.read(run.folder / "chosen.npz").step // STEPS_PER_EPOCH,
         "of": checkpoints.read(last).step // STEPS_PER_EPOCH,
@@ -313,26 +301,22 @@ def compare(rows: list[dict[str, Any]]) -> list[Comparison]:
     comparisons = []
     for order in ORDERS:
         values = [row["log-likelihood, nats"] for row in rows if row["updates"] == order]
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        seeds = f"{len(values)} seed{'s' * (len(values) > 1)}"
+        mean, error = mean_and_error(values)
         comparisons.append(
             Comparison(
-                what=f"log-likelihood, {order} updates, mean of {seeds}, nats",
-                measured=float(np.mean(values)),
-                error=None if spread is None else spread / math.sqrt(len(values)),
+                what=f"log-likelihood, {order} updates, mean of {counted(len(values), 'seed')}, "
+                "nats",
+                measured=mean, error=error,
                 expected=float(published), source="Goodfellow et al. 2014, Table 1",
                 low=published - TOLERANCE, high=published + TOLERANCE,
             )
         )  # fmt: skip
     *trained, real = rows
     for column in ("entropy of classes, nats", "precision", "recall", "classifier distance"):
-        values = [row[column] for row in trained]
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        mean, error = mean_and_error([row[column] for row in trained])
         comparisons.append(
             Comparison(
-                what=f"{column}, mean of all runs",
-                measured=float(np.mean(values)),
-                error=None if spread is None else spread / math.sqrt(len(values)),
+                what=f"{column}, mean of all runs", measured=mean, error=error,
                 expected=real[column], source="real test images",
             )
         )  # fmt: skip
@@ -353,7 +337,7 @@ def draw_validation(
         first = order not in ax.get_legend_handles_labels()[1]
         ax.plot(
             curve["epochs"], curve["nats"], color=colour, linewidth=1.5, marker=".",
-            label=order if first else None,
+            label=order if first else None, clip_on=False,
         )  # fmt: skip
     last = max(curve["epochs"][-1] for curve in curves.values())
     heights = {row["yardstick"]: row["log-likelihood, nats"] for row in sticks}

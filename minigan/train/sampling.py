@@ -10,6 +10,7 @@ from minigan.autograd import Tensor, no_grad
 from minigan.errors import MiniganError
 from minigan.nn import Module
 from minigan.optim import EMA
+from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
 from minigan.train.record import Config, Run
 from minigan.train.setup import build_networks
@@ -30,6 +31,19 @@ def generate(G: Module, z: Tensor) -> np.ndarray:
     finally:
         G.train(was_training)
     return np.concatenate(batches)
+
+
+def unit(samples: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """What G has generated, with the pixels of images in [0, 1]; points as they are.
+
+    >>> from minigan import recipes
+    >>> unit(np.array([-1.0, 0.0, 1.0]).reshape(1, 1, 1, 3), recipes.get("gan")).ravel()
+    array([0. , 0.5, 1. ])
+    """
+    if samples.ndim != 4:
+        return samples
+    low, high = recipe.pixel_low, recipe.pixel_high
+    return np.clip((samples - low) / (high - low), 0, 1)  # rounding: tanh and its shift
 
 
 def choose(run: str | Path, which: str = "best") -> Path:

@@ -1,0 +1,21 @@
+"""What a run's generator draws after some step: always of the same noise, to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from minigan.train.sampling import generate, load_generator, unit
+from minigan.train.setup import draw_z
+
+
+def drawn(checkpoint: Path, n: int, seed: int | Sequence[int] = 0) -> np.ndarray:
+    """n samples of its G, of the z of this seed: images (n, C, H, W) in [0, 1], or points (n, 2).
+
+    MiniganError if the file is no good.
+    """
+    G, config, _ = load_generator(checkpoint)
+    recipe = config.recipe
+    return unit(generate(G, draw_z(recipe, n, np.random.default_rng(seed))), recipe)
