@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.errors import MiniganError
+from minigan.errors import MiniganError, first_line
 
 NAMES = ("numpy", "cupy")
 CHOICES = ("auto", *NAMES)
@@ -143,7 +143,7 @@ def why_unavailable(name: str) -> str | None:
             return f"CuPy is not installed; run {INSTALL}"
         return f"CuPy is installed, but its part {error.name} is missing; run {INSTALL}"
     except Exception as error:  # whatever a broken installation raises is the reason
-        return f"CuPy is installed, but cannot be imported ({_first_line(error)}); run {INSTALL}"
+        return f"CuPy is installed, but cannot be imported ({first_line(error)}); run {INSTALL}"
     if cupy is _working:
         return None
     try:
@@ -151,7 +151,7 @@ def why_unavailable(name: str) -> str | None:
         if reason is None:
             _first_kernel(cupy)
     except Exception as error:  # likewise, whatever CUDA raises
-        reason = _explained(_first_line(error))
+        reason = _explained(first_line(error))
     if reason is None:
         _working = cupy
     return reason
@@ -191,10 +191,6 @@ def _explained(reason: str) -> str:
     if "nvrtc" in reason.lower() or "cublas" in reason.lower() or "failed to load" in reason:
         return f"a library of CUDA is missing ({reason}); run {INSTALL}: it brings them"
     return f"a first kernel failed ({reason}); check nvidia-smi, and that CuPy fits the driver"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
 
 
 def _dotted(version: int) -> str:

@@ -11,3 +11,12 @@ class MiniganError(Exception):
     Traceback (most recent call last):
     minigan.errors.MiniganError: no data set 'mnits': expected one of glyphs, mnist; check --data
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's exception says, in one line: its type, if it says nothing.
+
+    >>> first_line(RuntimeError("no memory: \\n  see the manual")), first_line(MemoryError())
+    ('no memory:', 'MemoryError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()

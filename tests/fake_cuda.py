@@ -184,12 +184,12 @@ def recording(cuda):
         play(step)
 
     capture.CapturedStep._play = noting
-    capture._stream.cache_clear()
+    capture.recording_stream.cache_clear()
     try:
         yield
     finally:
         capture.CapturedStep._play = play
-        capture._stream.cache_clear()
+        capture.recording_stream.cache_clear()
 
 
 class Pool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import strict
 from click.testing import CliRunner
-from minigan_bench import devices, report
+from minigan_bench import device_kernels, devices, report, showing, standstill
+from minigan_bench.timing import Timing
 
 from minigan import backends
 from minigan.cli import program
@@ -20,12 +21,12 @@ TINY = {"widths": "4", "image_size": "8", "latent_dim": "3"}
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Few steps, small peaks, and no PyTorch, which would take longest."""
-    monkeypatch.setattr(devices, "BLOCKS", 2)
-    monkeypatch.setattr(devices, "BLOCK", {"numpy": 1, "cupy": 2})
-    monkeypatch.setattr(devices, "LAYER", (4, 8, 6))
-    monkeypatch.setattr(devices, "WEIGHTS", 1000)
-    monkeypatch.setattr(devices, "REPEATS", 2)
-    monkeypatch.setattr(devices, "PEAK", dict.fromkeys(backends.NAMES, (16, 1024)))
+    monkeypatch.setattr(standstill, "BLOCKS", 2)
+    monkeypatch.setattr(standstill, "BLOCK", {"numpy": 1, "cupy": 2})
+    monkeypatch.setattr(device_kernels, "LAYER", (4, 8, 6))
+    monkeypatch.setattr(device_kernels, "WEIGHTS", 1000)
+    monkeypatch.setattr(device_kernels, "REPEATS", 2)
+    monkeypatch.setattr(standstill, "PEAK", dict.fromkeys(backends.NAMES, (16, 1024)))
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr("gc.collect", lambda: 0)  # 60 times through the whole suite's objects
 
@@ -64,15 +65,15 @@ def test_steps_and_kernels_of_both_backends(cupy, tmp_path):
     assert r["is_recorded"]
     assert r["gbs"] * r["median_us"] == pytest.approx(1e-3 * 2 * 4 * 2 * 4 * 8 * 8)
     assert result["gpu"] == "no GPU, but NumPy"
-    text = devices.table(result)
+    text = showing.table(result)
     assert "dcgan      4  minigan graph, GPU" in text
-    names = [path.name for path in devices.write(result, tmp_path / "out")]
+    names = [path.name for path in showing.write(result, tmp_path / "out")]
     assert names == ["bench.json", "bench.txt", "steps.png", "kernels.png"]
     assert all((tmp_path / "out" / name).stat().st_size > 100 for name in names)
 
 
 def test_what_takes_too_long_is_left_out(monkeypatch):
-    monkeypatch.setattr(devices, "_time", lambda *_: devices.Timing(1.0, 0.9, 1.1))
+    monkeypatch.setattr(devices, "time_blocks", lambda *_: Timing(1.0, 0.9, 1.1))
     result = devices.run(
         ["dcgan"], ["numpy"], batch_sizes=[2, 4, 16], settings=TINY, budget=7, with_kernels=False
     )
@@ -190,9 +191,9 @@ def test_tests_that_were_all_skipped_on_a_gpu_are_no_success(tmp_path):
 
 
 def test_a_block_is_as_many_steps_as_its_time_needs(monkeypatch):
-    monkeypatch.setattr(devices, "BLOCK", {"numpy": 20})
+    monkeypatch.setattr(standstill, "BLOCK", {"numpy": 20})
     now = [0.0]
-    monkeypatch.setattr(devices.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(standstill.time, "perf_counter", lambda: now[0])
     for seconds, count in [(0.001, 20), (0.019, 5), (3.0, 1)]:
         calls = []
 
@@ -200,7 +201,7 @@ def test_a_block_is_as_many_steps_as_its_time_needs(monkeypatch):
             calls.append(seconds)
             now[0] += seconds
 
-        timing = devices._time(step, "numpy", budget=4)
+        timing = standstill.time_blocks(step, "numpy", budget=4)
         assert timing.median == pytest.approx(seconds)
         assert len(calls) == 2 + 2 * count  # two to see how long one takes, and two blocks
 

@@ -76,7 +76,7 @@ def run(
         "threads": count,
         "machine": f"{platform.system()} {platform.machine()}, {cores()} cores",
         "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "versions": _versions(),
+        "versions": versions(),
     }
     with using_threads(count):
         if "step" in parts:
@@ -247,11 +247,12 @@ def _peak_mib() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS: in bytes
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python, of minigan and of the packages that compute, as far as they are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version()}
-    for package in ("minigan", "numpy", "numba", "torch"):
+    found = {"python": platform.python_version(), "minigan": minigan.__version__}
+    for package in ("numpy", "numba", "cupy-cuda13x", "cupy-cuda12x", "torch"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minigan.files import write_atomically
-from minigan_bench import devices
+from minigan_bench import showing
 
 TAIL = 30  # lines of a part that failed
 TIMED_OUT = (124, 137)
@@ -124,7 +124,7 @@ def main() -> int:
     text, is_well = report(folder)
     bench = _read(folder / "bench.json")
     if bench is not None:  # if the time was out before its end, there are no plots yet
-        devices.write(bench, folder)
+        showing.write(bench, folder)
     write_atomically(folder / "report.md", text.encode())
     print(f"{'all is well' if is_well else 'NOT ALL IS WELL'}: see {folder / 'report.md'}")
     return 0 if is_well else 1

@@ -113,14 +113,14 @@ def _compare(
     as_json: bool, options: dict[str, Any],
 ) -> None:  # fmt: skip
     """Steps and kernels on several backends."""
-    from minigan_bench import devices, using_threads
+    from minigan_bench import devices, showing, using_threads
 
     from minigan.kernels.parallel import get_num_threads
 
     def say(text: str, so_far: dict[str, Any]) -> None:
         click.echo(text, err=True)
         if out is not None:  # what was measured stays, whatever happens next
-            devices.write(so_far, out, plots=False)
+            showing.write(so_far, out, plots=False)
 
     given = {key: value for key, value in options.items() if value is not None}
     with using_threads(threads or get_num_threads()):
@@ -131,7 +131,7 @@ def _compare(
             say=say,
         )
     if out is not None:
-        devices.write(result, out)
-    click.echo(json.dumps(result) if as_json else devices.table(result))
+        showing.write(result, out)
+    click.echo(json.dumps(result) if as_json else showing.table(result))
     for line in result["errors"].values():
         raise MiniganError(line)

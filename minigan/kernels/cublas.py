@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan import backends
-from minigan.errors import MiniganError
+from minigan.errors import MiniganError, first_line
 
 WORKSPACE = 32 * 2**20  # bytes: what NVIDIA recommends for Hopper, and more than others need
 
@@ -250,7 +250,7 @@ def _find() -> Any:
 
         return ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
     except Exception as error:  # whatever pathfinder raises (many types): CuPy may know better
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
     try:
         import cupy_backends.cuda.libs.cublas  # noqa: F401  (loads the library)
 

@@ -33,6 +33,7 @@ import numpy as np
 from minigan import backends, draws
 from minigan.autograd import Tensor
 from minigan.backends import to_numpy
+from minigan.errors import first_line
 from minigan.train.game import Game, Record
 from minigan.train.step import play_step
 
@@ -98,7 +99,7 @@ class CapturedStep:
         xp = backends.xp()
         self.names: list[str] = []  # of the losses, found out by playing
         self.losses: Any = None
-        self.stream = _stream(xp)
+        self.stream = recording_stream(xp)
         self.pool = xp.cuda.MemoryPool()  # lives as long as the graph, which uses its memory
         self.graph: Any = None
         before = [optimizer.clock for optimizer in self.optimizers]
@@ -171,7 +172,7 @@ class CapturedStep:
             except Exception as error:
                 with contextlib.suppress(Exception):  # the recording is broken: that it is, we know
                     self.stream.end_capture()
-                raise NotCaptured(_first_line(error)) from error
+                raise NotCaptured(first_line(error)) from error
             self.graph = self.stream.end_capture()
         backends.synchronize()
         if _next_random() != next_random:
@@ -288,7 +289,7 @@ class _Player:
 
 
 @functools.cache
-def _stream(cupy: Any) -> Any:
+def recording_stream(cupy: Any) -> Any:
     """The stream that records: one for all, since each that multiplies has a cuBLAS workspace.  Not
     the default stream, which cannot be recorded, nor one that waits for it."""
     return cupy.cuda.Stream(non_blocking=True)
@@ -298,7 +299,3 @@ def _next_random() -> Any:
     """What each source of random numbers would give next."""
     with backends.random_restored():
         return backends.next_draw(), backends.rng().random()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
