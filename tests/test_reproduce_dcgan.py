@@ -15,9 +15,11 @@ from minigan.errors import MiniganError
 from minigan.evaluate import classifier
 from minigan.reproduce import (
     dcgan_arithmetic,
+    dcgan_concepts,
     dcgan_features,
     dcgan_networks,
     dcgan_svm,
+    dcgan_turn,
     dcgan_walk,
 )
 from minigan.reproduce.dcgan_attributes import slant, thickness
@@ -302,7 +304,7 @@ def concepts(random, pool=400, d=20):
     z = random.standard_normal((pool, d))
     probabilities = np.eye(10)[np.arange(pool) % 3]
     images = random.random((pool, 1, 28, 28))
-    return dcgan_arithmetic.find_concepts(z, images, probabilities, z[:, 0])
+    return dcgan_concepts.find_concepts(z, images, probabilities, z[:, 0])
 
 
 def test_concepts_are_the_fifths(random):
@@ -321,10 +323,10 @@ def test_unsure_samples_show_no_concept(random):
     z, images = random.standard_normal((400, 5)), np.zeros((400, 1, 28, 28))
     probabilities = np.full((400, 10), 0.05)
     probabilities[np.arange(400), np.arange(400) % 2] = np.where(np.arange(400) < 200, 0.95, 0.55)
-    c = dcgan_arithmetic.find_concepts(z, images, probabilities, z[:, 0])
+    c = dcgan_concepts.find_concepts(z, images, probabilities, z[:, 0])
     assert max(max(rows) for rows in [*c.low.values(), *c.high.values()]) < 200
     with pytest.raises(MiniganError, match="sure of for 0 of ten classes"):
-        dcgan_arithmetic.find_concepts(z, images, np.full((400, 10), 0.1), z[:, 0])
+        dcgan_concepts.find_concepts(z, images, np.full((400, 10), 0.1), z[:, 0])
 
 
 def test_the_equation(random):
@@ -393,7 +395,7 @@ def test_a_success_is_the_digit_and_the_attribute(random):
 
 def test_axes(random):
     c = concepts(random, d=20)
-    few, every, other = dcgan_arithmetic.axes(c, 200, random).values()
+    few, every, other = dcgan_turn.axes(c, 200, random).values()
     assert few.shape == every.shape == other.shape == (200, 20)
     np.testing.assert_allclose(np.linalg.norm(other, axis=1), np.linalg.norm(few, axis=1))
     # Mostly along the attribute, which is the first coordinate; from high to low it is 2.8.
@@ -412,8 +414,8 @@ class Linear:
 
 def test_turning():
     z, axis = np.full((4, 2), 0.5), np.array([[0.4, 0]] * 4)
-    t = dcgan_arithmetic.turn(Linear(), z, axis, lambda x: x[:, 0, 0, 0], Eye())
-    np.testing.assert_allclose(t.values[:, 0], 0.5 + 0.4 * dcgan_arithmetic.AXIS)
+    t = dcgan_turn.turn(Linear(), z, axis, lambda x: x[:, 0, 0, 0], Eye())
+    np.testing.assert_allclose(t.values[:, 0], 0.5 + 0.4 * dcgan_turn.AXIS)
     np.testing.assert_allclose(t.rise, 0.4)
     assert t.length == pytest.approx(0.4)
     assert t.kept[4] == 1

@@ -4,9 +4,7 @@ The paper:   z(man with glasses) - z(man without glasses) + z(woman without glas
 Here:        z(thick A) - z(thin A) + z(thin B)            should be a thick B, A and B two digits,
 
 and the same for slanted right and left.  Each z(...) is the average over a few samples that show
-the concept.  Which digit a sample is says the classifier; how thick and how slanted its strokes
-are, :mod:`minigan.reproduce.dcgan_attributes`.  For each digit, the fifth of its samples with the
-smallest values is the low concept (thin, left), that with the largest the high one.
+the concept, which :mod:`minigan.reproduce.dcgan_concepts` finds.
 
 So success can be counted, in hundreds of random trials: the result is a B, and its attribute is
 nearer to the high B's mean than to the low B's.
@@ -17,8 +15,7 @@ plain arithmetic: a sum of three independent z from N(0, I) is N(0, 3 I), longer
 has seen; of averages over three exemplars each it is N(0, I) again, and of averages over more it
 is too short.  So every result is also tried at the length sqrt(d) of a typical z.
 
-Figure 8, the turn vector: the average over samples that lean right, less that of those that lean
-left, is an axis; random samples are moved along it.
+Figure 8, the turn vector, is in :mod:`minigan.reproduce.dcgan_turn`.
 """
 
 from __future__ import annotations
@@ -32,23 +29,27 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from minigan import plots
-from minigan.errors import MiniganError
 from minigan.evaluate import classifier
 from minigan.evaluate.classifier import Classifier
 from minigan.evaluate.features import share_se
 from minigan.plots import SECTIONS
 from minigan.reproduce.dcgan_attributes import ATTRIBUTES
+from minigan.reproduce.dcgan_concepts import EXEMPLARS, SHARE, SURE, Concepts, find_concepts
 from minigan.reproduce.dcgan_networks import PAPER, Pair, trained
+from minigan.reproduce.dcgan_turn import (
+    TURN,
+    Turn,
+    axes,
+    compare_turns,
+    draw_axis,
+    draw_turns,
+    turn,
+    turn_rows,
+)
 from minigan.reproduce.drawing import panels, picture
 from minigan.reproduce.result import Comparison, Outcome, Picture, Task, counted, mean_and_error
 
 STREAM = 0xA217  # of all random choices here, apart from other streams of the seed
-SURE = 0.9  # the classifier's top probability from which a sample is an exemplar of its digit
-SHARE = 0.2  # of a digit's samples that make the low concept, and the high one
-EXEMPLARS = (1, 3, 10)
-LEAST = max(EXEMPLARS)  # samples of each concept; a digit with fewer is left out
-TURN = 4  # exemplars on each side of the turn vector, as in the paper
-AXIS = np.linspace(-1, 1, 9)  # how far along it
 
 NOTHING, ARITHMETIC, RESCALED = "z(low B) alone", "arithmetic", "arithmetic, |z| = sqrt(d)"
 RANDOM, IN_PIXELS = "z(low B) + random vector as long", "arithmetic on the pixels"
@@ -66,56 +67,6 @@ class Plan:
 
 FULL = Plan()
 QUICK = Plan(pool=6000, trials=200, moved=100)
-
-
-# Concepts -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Concepts:
-    """The low and the high samples of each digit by one attribute.
-
-    * ``z`` (N, d), ``images`` (N, 1, H, W): the pool.
-    * ``low``, ``high``: digit -> row numbers in it.
-    * ``low_mean``, ``high_mean``: float64 (10,), the attribute's mean in the concepts, by digit.
-    """
-
-    z: np.ndarray
-    images: np.ndarray
-    low: dict[int, np.ndarray]
-    high: dict[int, np.ndarray]
-    low_mean: np.ndarray
-    high_mean: np.ndarray
-
-    @property
-    def digits(self) -> list[int]:
-        return list(self.low)
-
-
-def find_concepts(
-    z: np.ndarray, images: np.ndarray, probabilities: np.ndarray, values: np.ndarray
-) -> Concepts:
-    """The fifths of each digit with the smallest and the largest values.
-
-    Raises MiniganError if fewer than two digits have enough samples.
-    """
-    digits, sure = probabilities.argmax(axis=1), probabilities.max(axis=1) >= SURE
-    low, high = {}, {}
-    low_mean, high_mean = np.zeros(10), np.zeros(10)
-    for digit in range(10):
-        rows = np.flatnonzero(sure & (digits == digit))
-        count = int(SHARE * len(rows))
-        if count >= LEAST:
-            rows = rows[values[rows].argsort(kind="stable")]
-            low[digit], high[digit] = rows[:count], rows[-count:]
-            low_mean[digit] = values[low[digit]].mean()
-            high_mean[digit] = values[high[digit]].mean()
-    if len(low) < 2:
-        raise MiniganError(
-            f"G makes digits that the classifier is sure of for {len(low)} of ten classes, and two "
-            "are needed: remove the run, and try another seed"
-        )
-    return Concepts(z, images, low, high, low_mean, high_mean)
 
 
 # Arithmetic ---------------------------------------------------------------------------------
@@ -225,60 +176,6 @@ def count(
                 "±": 100 * share_se(success, len(t.B)),
             })  # fmt: skip
     return judged, rows, drawn
-
-
-# The turn vector ----------------------------------------------------------------------------
-
-
-def axes(concepts: Concepts, samples: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """An axis for each sample, (samples, d): from four exemplars a side, as in the paper; from all;
-    and at random, as long as the first."""
-    low, high = (np.concatenate(list(group.values())) for group in (concepts.low, concepts.high))
-
-    def average(rows: np.ndarray) -> np.ndarray:
-        chosen = np.stack([rng.choice(rows, TURN, replace=False) for _ in range(samples)])
-        return concepts.z[chosen].mean(axis=1)
-
-    few = average(high) - average(low)
-    every = concepts.z[high].mean(axis=0) - concepts.z[low].mean(axis=0)
-    random = rng.standard_normal(few.shape)
-    random *= np.linalg.norm(few, axis=1, keepdims=True) / np.linalg.norm(
-        random, axis=1, keepdims=True
-    )
-    return {
-        f"{TURN} exemplars a side": few,
-        f"all {len(low):,} a side": np.broadcast_to(every, few.shape),
-        "random": random,
-    }
-
-
-@dataclass(frozen=True, eq=False)
-class Turn:
-    """Samples along an axis: ``values`` (len(AXIS), samples) of the attribute, the share of samples
-    that keep their digit, and the rise from -1/2 to 1/2, of each sample."""
-
-    values: np.ndarray
-    kept: np.ndarray
-    length: float
-
-    @property
-    def rise(self) -> np.ndarray:
-        return self.values[_at(0.5)] - self.values[_at(-0.5)]
-
-
-def _at(t: float) -> int:
-    return int(np.abs(AXIS - t).argmin())
-
-
-def turn(pair: Pair, z: np.ndarray, axis: np.ndarray, attribute: Callable, eye: Classifier) -> Turn:
-    """z (samples, d), each moved along its axis."""
-    frames = [pair.images(z + t * axis) for t in AXIS]
-    digits = np.stack([eye.probabilities(images).argmax(axis=1) for images in frames])
-    return Turn(
-        np.stack([attribute(images) for images in frames]),
-        (digits == digits[_at(0)]).mean(axis=1),
-        float(np.linalg.norm(axis, axis=1).mean()),
-    )
 
 
 # The reproduction ---------------------------------------------------------------------------
@@ -419,48 +316,6 @@ def _difference(a: np.ndarray, b: np.ndarray, paired: bool = False) -> dict[str,
     return {"measured": p - q, "error": math.hypot(share_se(p, len(a)), share_se(q, len(b)))}
 
 
-def compare_turns(name: str, found: dict[str, Turn], between: float) -> list[Comparison]:
-    """The claims about Figure 8; ``between``: the attribute's difference, high less low concept."""
-    few, _, random = found.values()
-    source = f"{PAPER}, Figure 8"
-
-    rise, rise_error = mean_and_error(few.rise / between)
-    by_chance, chance_error = mean_and_error(random.rise / between)
-    kept = float(few.kept[[_at(-0.5), _at(0.5)]].mean())
-    return [
-        Comparison(
-            what=f"{name}: rise along the axis of {TURN} a side, of the concepts' difference",
-            measured=rise, error=rise_error, expected=1.0, source=source, low=0.5,
-        ),
-        Comparison(
-            what=f"{name}: the same along a random axis",
-            measured=by_chance, error=chance_error,
-            expected=0.0, source="control", low=-0.25, high=0.25,
-        ),
-        Comparison(
-            what=f"{name}: share that keeps its digit at -1/2 and 1/2",
-            measured=kept, error=share_se(kept, few.values.shape[1]),
-            expected=1.0, source=source, low=2 / 3,
-        ),
-    ]  # fmt: skip
-
-
-def turn_rows(name: str, found: dict[str, Turn], between: float) -> list[dict[str, Any]]:
-    """One row for each axis."""
-    return [
-        {
-            "attribute": name,
-            "axis": kind,
-            "length": t.length,
-            **{f"at {AXIS[i]:g}": float(t.values[i].mean()) for i in range(0, len(AXIS), 2)},
-            "rise, of the concepts' difference": float(t.rise.mean() / between),
-            "digit kept at ±1/2, %": 100 * float(t.kept[[_at(-0.5), _at(0.5)]].mean()),
-            "at ±1, %": 100 * float(t.kept[[0, -1]].mean()),
-        }
-        for kind, t in found.items()
-    ]
-
-
 # Figures ------------------------------------------------------------------------------------
 
 
@@ -487,13 +342,6 @@ def draw_equations(pair: Pair, concepts: Concepts, t: Trials, rows: int = 6) -> 
     return drawn
 
 
-def draw_axis(pair: Pair, z: np.ndarray, found: list[np.ndarray]) -> Image.Image:
-    """Five samples along each kind of axis."""
-    frames = [np.stack([pair.images(z[:5] + t * axis[:5]) for t in AXIS], axis=1) for axis in found]
-    rows = np.concatenate(frames)
-    return plots.grid(rows.reshape(-1, *rows.shape[2:]), len(AXIS), low=0)
-
-
 def draw_success(tables: dict[str, list[dict[str, Any]]]) -> Image.Image:
     """A panel for each attribute: groups of bars by the number of exemplars."""
     figure, found = panels(11, 4, columns=len(tables))
@@ -511,26 +359,5 @@ def draw_success(tables: dict[str, list[dict[str, Any]]]) -> Image.Image:
         ax.set(ylim=(0, 100), ylabel="success, %")
         ax.set_title(name, fontsize=11, loc="left")
     handles, labels = found[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    return picture(figure)
-
-
-def draw_turns(curves: dict[str, dict[str, Turn]]) -> Image.Image:
-    """Above the attribute, below the digits, a column for each attribute."""
-    figure, found = panels(10, 6, rows=2, columns=len(curves))
-    for column, (name, turns) in enumerate(curves.items()):
-        above, below = found[column], found[column + len(curves)]
-        for (kind, t), colour in zip(turns.items(), SECTIONS):
-            mean = t.values.mean(axis=1)
-            error = t.values.std(axis=1, ddof=1) / math.sqrt(t.values.shape[1])
-            above.plot(AXIS, mean, color=colour, linewidth=2, label=kind.split(" ")[0])
-            above.fill_between(AXIS, mean - 2 * error, mean + 2 * error, color=colour, alpha=0.2)
-            below.plot(AXIS, 100 * t.kept, color=colour, linewidth=2)
-        above.set_title(name, fontsize=11, loc="left")
-        above.set(ylabel="mean of the attribute")
-        below.set(xlabel="along the axis", ylabel="digit kept, %", ylim=(0, 103))
-    labels = [f"axis: {kind}" for kind in next(iter(curves.values()))]
-    labels[1] = "axis: all exemplars"
-    handles, _ = found[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return picture(figure)
