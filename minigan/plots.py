@@ -134,11 +134,28 @@ def save(image: Image.Image, path: Path | str) -> None:
 
 # Curves -------------------------------------------------------------------------------------
 
+# (label of the axis, [(what is logged, its name in the legend, colour)]); gradient norms last.
+Panels = list[tuple[str, list[tuple[str, str, str]]]]
+GAME_PANELS: Panels = [
+    ("loss", [("d_loss", "D", D_COLOUR), ("g_loss", "G", G_COLOUR)]),
+    ("mean opinion of D", [("d_real", "D(x), data", D_COLOUR),
+                           ("d_fake", "D(G(z)), samples", G_COLOUR)]),
+    ("gradient norm", [("d_grad_norm", "D", D_COLOUR), ("g_grad_norm", "G", G_COLOUR)]),
+]  # fmt: skip
+AUTOENCODER_PANELS: Panels = [
+    ("nats an image", [("loss", "loss", "#202020"),
+                       ("reconstruction", "reconstruction", G_COLOUR)]),
+    ("nats an image", [("kl", "KL of the codes from N(0, I)", D_COLOUR)]),
+    ("gradient norm", [("encoder_grad_norm", "encoder", D_COLOUR),
+                       ("decoder_grad_norm", "decoder", G_COLOUR)]),
+]  # fmt: skip
+
 
 def curves(log: Sequence[Mapping[str, Any]], path: Path | str) -> None:
     """Draw a run's log: the losses, D's opinion, and the gradient norms, against the step.
 
-    The faint line is what was logged, the strong one its running mean.
+    The faint line is what was logged, the strong one its running mean.  Of an autoencoder: the loss
+    and its parts, and the gradient norms.
 
     Args:
         log: entries as in ``log.jsonl``, see :class:`minigan.train.Run`.
@@ -149,7 +166,11 @@ def curves(log: Sequence[Mapping[str, Any]], path: Path | str) -> None:
         raise MiniganError("the log is empty: there is nothing to draw before the first step")
     from matplotlib.ticker import FuncFormatter
 
-    figure, (losses, opinion, norms) = _figure(8, 8.5, rows=3)
+    if "loss" not in log[0]:
+        panels = GAME_PANELS
+    else:
+        panels = AUTOENCODER_PANELS if "kl" in log[0] else AUTOENCODER_PANELS[::2]
+    figure, axes = _figure(8, 2.83 * len(panels), rows=len(panels))
     plain = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")
     steps = np.array([entry["step"] for entry in log])
 
@@ -159,26 +180,22 @@ def curves(log: Sequence[Mapping[str, Any]], path: Path | str) -> None:
         marker = "o" if len(log) < 3 else None
         ax.plot(steps, smooth(values), color=colour, linewidth=1.8, label=label, marker=marker)
 
-    draw(losses, "d_loss", "D", D_COLOUR)
-    draw(losses, "g_loss", "G", G_COLOUR)
-    losses.set_ylabel("loss")
-    draw(opinion, "d_real", "D(x), data", D_COLOUR)
-    draw(opinion, "d_fake", "D(G(z)), samples", G_COLOUR)
-    seen = [entry[key] for entry in log for key in ("d_real", "d_fake")]
-    if min(seen) >= 0 and max(seen) <= 1:  # probabilities, or near the targets of least squares
-        undecided = {"color": "#555555", "linewidth": 1, "linestyle": (0, (4, 3))}
-        opinion.axhline(0.5, label="½, undecided", **undecided)
-        opinion.set_ylim(-0.03, 1.03)
-    opinion.set_ylabel("mean opinion of D")
-    draw(norms, "d_grad_norm", "D", D_COLOUR)
-    draw(norms, "g_grad_norm", "G", G_COLOUR)
-    if min(entry[key] for entry in log for key in ("d_grad_norm", "g_grad_norm")) > 0:
-        norms.set_yscale("log")
-        norms.yaxis.set_major_formatter(plain)
-        norms.yaxis.set_minor_formatter(plain)
-    norms.set_ylabel("gradient norm")
-    norms.set_xlabel("step")
-    for ax in (losses, opinion, norms):
+    for ax, (ylabel, lines) in zip(axes, panels):
+        for key, label, colour in lines:
+            draw(ax, key, label, colour)
+        ax.set_ylabel(ylabel)
+        seen = [entry[key] for entry in log for key, _, _ in lines]
+        if "d_real" in [key for key, _, _ in lines] and min(seen) >= 0 and max(seen) <= 1:
+            # Probabilities, or near the targets of least squares.
+            undecided = {"color": "#555555", "linewidth": 1, "linestyle": (0, (4, 3))}
+            ax.axhline(0.5, label="½, undecided", **undecided)
+            ax.set_ylim(-0.03, 1.03)
+        if ax is axes[-1] and min(seen) > 0:  # the norms
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter(plain)
+            ax.yaxis.set_minor_formatter(plain)
+    axes[-1].set_xlabel("step")
+    for ax in axes:
         ax.set_xlim(0, max(steps[-1], 1))
         # Above the panel, where no curve runs.
         ax.legend(loc="lower right", bbox_to_anchor=(1, 0.97), frameon=False, ncols=3)

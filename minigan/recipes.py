@@ -43,7 +43,8 @@ class Recipe:
     d_steps_first: int = 0
     d_steps_every: int = 0  # ... each one whose number is a multiple of this; 0: of none
     d_scale: float = 1.0  # factor of D's loss
-    updates: str = "alternate"  # Algorithm 1, or "simultaneous" as the released code of 2014
+    # Algorithm 1, or "simultaneous" as the released code of 2014; "together": an autoencoder
+    updates: str = "alternate"
     label_smoothing: float = 0.0  # one-sided; 0: off
     penalty: str = "none"  # on D's gradient: see minigan.penalties
     penalty_weight: float = 0.0
@@ -66,7 +67,7 @@ class Recipe:
 
 _CHOICES = {
     "latent": ("normal", "uniform"),
-    "updates": ("alternate", "simultaneous"),
+    "updates": ("alternate", "simultaneous", "together"),
     "optimizer": ("adam", "sgd", "rmsprop"),
     "algorithm": ("auto", "im2col", "winograd", "direct"),
     "penalty": ("none", "wgan-gp", "dragan", "r1"),
@@ -77,8 +78,11 @@ _CHOICES = {
 MNISTS = ("mnist", "fashion-mnist", "stacked-mnist")
 MAX_D_STEPS = 1000  # the k batches of a step are in memory together, and a step is not interrupted
 MAX_FLOORS, MAX_WIDTH = 10, 10_000  # of a DCGAN; more is not believed
-# tanh, tanh, sigmoid, tanh
-PIXELS = {"gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1), "dcgan": (-1, 1)}
+# tanh, tanh, sigmoid, tanh, sigmoid, sigmoid
+PIXELS = {"gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1), "dcgan": (-1, 1), "ae": (0, 1),
+          "vae": (0, 1)}  # fmt: skip
+# The objectives that are no game (see minigan.elbo), each with its model.
+AUTOENCODERS = {"elbo": "vae", "elbo-binary": "vae", "reconstruction": "ae"}
 
 
 def _check(r: Recipe) -> None:
@@ -106,6 +110,7 @@ def _check(r: Recipe) -> None:
             "or model=gan-relu"
         )
     _check_widths(r)
+    _check_autoencoder(r)
     if r.momentum_epochs < 0:
         raise MiniganError(f"momentum_epochs must be at least 0, got {r.momentum_epochs}")
     if r.momentum_end and not r.momentum_epochs:
@@ -151,6 +156,33 @@ def _check(r: Recipe) -> None:
         raise MiniganError("simultaneous updates have no k: set d_steps=1 or updates=alternate")
 
 
+def _check_autoencoder(r: Recipe) -> None:
+    model = AUTOENCODERS.get(r.objective)
+    if model is None and (r.model in AUTOENCODERS.values() or r.updates == "together"):
+        known = ", ".join(AUTOENCODERS)
+        raise MiniganError(
+            f"objective={r.objective} is a game of two players and an autoencoder plays none: "
+            f"with model=ae or vae and updates=together set objective to one of {known}"
+        )
+    if model is None:
+        return
+    if r.model != model:
+        raise MiniganError(
+            f"objective={r.objective} is that of the model {model}, got model={r.model}: start "
+            f"from the recipe {model}"
+        )
+    needed = {
+        "updates": "together", "latent": "normal", "d_steps": 1, "d_steps_more": 0, "d_scale": 1.0,
+        "label_smoothing": 0.0, "penalty": "none", "clip": 0.0, "ema": 0.0,
+    }  # fmt: skip
+    for key, value in needed.items():
+        if getattr(r, key) != value:
+            raise MiniganError(
+                f"{key}={getattr(r, key)} does not go with the autoencoder {r.model}: set "
+                f"{key}={value}"
+            )
+
+
 def _check_widths(r: Recipe) -> None:
     if r.model != "dcgan":
         if r.widths:
@@ -180,6 +212,21 @@ _RADFORD_2016: dict[str, Any] = {
     "optimizer": "adam",
     "lr": 2e-4,  # section 4: the suggested 0.001 was too high ...
     "betas": (0.5, 0.999),  # ... and 0.9 made training oscillate
+}
+
+_VAE: dict[str, Any] = {
+    "source": "Kingma & Welling 2014, eq. 10 and appendices B and C.1; pytorch/examples, "
+    "vae/main.py: widths, Adam, batch (the paper: 500 tanh units, Adagrad, batch 100)",
+    "model": "vae",
+    "latent_dim": 20,  # main.py; one of the sizes in the paper's Figure 2
+    "data": "mnist",
+    "pixel_low": 0.0,  # probabilities of Bernoulli pixels: appendix C.1
+    "batch_size": 128,  # main.py; the paper's section 5: 100
+    "epochs": 50,  # ours: main.py stops after 10, where the ELBO still rises by nats
+    "updates": "together",
+    "optimizer": "adam",
+    "lr": 1e-3,  # main.py
+    "betas": (0.9, 0.999),  # main.py: Adam's own
 }
 
 RECIPES = {
@@ -309,6 +356,23 @@ RECIPES = {
                 "source": "Lim & Ye 2017, eq. 4; networks and optimiser of dcgan-28",
             },
         ),
+        Recipe(
+            name="ae",
+            summary="Autoencoder: a code of 20 numbers, from which the image comes back",
+            objective="reconstruction",
+            **{
+                **_VAE,
+                "model": "ae",
+                "source": "Hinton & Salakhutdinov 2006, cross-entropy; networks and optimiser of "
+                "vae",
+            },
+        ),
+        Recipe(
+            name="vae",
+            summary="Variational autoencoder: its codes are spread as N(0, I)",
+            objective="elbo",  # Kingma & Welling 2014, eqs. 3 and 10
+            **_VAE,
+        ),
     ]
 }
 
@@ -318,7 +382,7 @@ def names() -> list[str]:
 
     >>> names()
     ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'dcgan', 'dcgan-28', 'dcgan-32', 'lsgan', 'wgan',
-     'hinge']
+     'hinge', 'ae', 'vae']
     """
     return list(RECIPES)
 

@@ -24,7 +24,7 @@ FLOORS = [
     {"functional"},
     {"nn", "optim", "gradient_check", "gradient_cases"},
     # A recipe is data: which models, objectives and numbers a run is made of.
-    {"models", "objectives", "penalties", "data", "recipes"},
+    {"models", "objectives", "penalties", "elbo", "data", "recipes"},
     {"train", "evaluate", "plots", "graph", "inspection"},
     {"reproduce"},
     {"cli", "__main__", "pytest_plugin"},

@@ -12,6 +12,7 @@ import minigan
 from minigan import (
     backends,
     data,
+    elbo,
     gradient_cases,
     nn,
     objectives,
@@ -210,8 +211,18 @@ def assert_plays_as_on_numpy(recipe, monkeypatch):
             assert np.asarray(ours[name]).dtype == np.asarray(value).dtype
 
 
+GAMES = [name for name in recipes.names() if recipes.get(name).updates != "together"]
+
+
+@pytest.mark.parametrize("objective", elbo.OBJECTIVES)
+def test_the_step_of_an_autoencoder(cupy, monkeypatch, objective):
+    assert_plays_as_on_numpy(
+        small(recipes.AUTOENCODERS[objective], objective=objective), monkeypatch
+    )
+
+
 @pytest.mark.parametrize("updates", ["alternate", "simultaneous"])
-@pytest.mark.parametrize("name", recipes.names())
+@pytest.mark.parametrize("name", GAMES)
 def test_the_step_of_every_recipe(cupy, monkeypatch, name, updates):
     # Simultaneous updates have no k.
     once = dict.fromkeys(["d_steps_more", "d_steps_first", "d_steps_every"], 0)

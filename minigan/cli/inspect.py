@@ -69,7 +69,9 @@ def inspect(
             f"file, or one of {', '.join(recipes.names())}"
         )
     anatomy = inspection.take_apart(subject.game, subject.batches, subject.seed)
-    saturation = inspection.saturation(subject.game, len(subject.batches[0]), subject.seed)
+    saturation = None
+    if subject.game.updates != "together":  # an autoencoder has no D to saturate
+        saturation = inspection.saturation(subject.game, len(subject.batches[0]), subject.seed)
     paths = pictures(anatomy, saturation, folder)
     if as_json:
         found = {"subject": subject.description, "step": anatomy, "saturation": saturation}

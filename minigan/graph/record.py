@@ -60,7 +60,8 @@ class Graph:
 def record(game: Game, x: Tensor) -> list[Graph]:
     """Play one step on the images x, (N, *image), and return what each player computed for it.
 
-    Alternate updates give D's graph and G's; simultaneous ones are two gradients of one graph.
+    Alternate updates give D's graph and G's; simultaneous ones are two gradients of one graph, and
+    an autoencoder has one graph and one gradient.
     The game moves, as in any step.
     """
     recorder = _Recorder(game, x)
@@ -74,10 +75,11 @@ class _Recorder:
 
     def __init__(self, game: Game, x: Tensor):
         both = {"G": game.G, "D": game.D}
-        if game.updates == "alternate":
-            self.coming = [("(1) Update D", "D"), ("(2) Update G", "G")]
-        else:
-            self.coming = [("Update D and G at once", "DG")]
+        self.coming = {
+            "alternate": [("(1) Update D", "D"), ("(2) Update G", "G")],
+            "simultaneous": [("Update D and G at once", "DG")],
+            "together": [("Update decoder (G) and encoder (D)", "DG")],
+        }[game.updates]
         self.layer_names = {
             id(layer): f"{player}.{name}".rstrip(".")
             for player, network in both.items()

@@ -22,8 +22,8 @@ CURVES = {
 }  # fmt: skip
 
 
-def pictures(anatomy: Anatomy, saturation: Saturation, folder: Path | str) -> list[Path]:
-    """Draw all four into the folder; returns their paths.  MiniganError if that fails."""
+def pictures(anatomy: Anatomy, saturation: Saturation | None, folder: Path | str) -> list[Path]:
+    """Draw what there is into the folder; returns the paths.  MiniganError if that fails."""
     folder = Path(folder)
     with explained("make", folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,8 +31,9 @@ def pictures(anatomy: Anatomy, saturation: Saturation, folder: Path | str) -> li
         "activations.png": _activations(anatomy.layers),
         "updates.png": _updates(anatomy.layers),
         "cost.png": _cost(anatomy.layers),
-        "saturation.png": _saturation(saturation),
     }
+    if saturation is not None:
+        drawn["saturation.png"] = _saturation(saturation)
     paths = []
     for name, figure in drawn.items():
         content = io.BytesIO()

@@ -10,14 +10,14 @@ from minigan.inspection.anatomy import Anatomy, Layer
 from minigan.inspection.saturation import Saturation
 
 
-def table(anatomy: Anatomy, saturation: Saturation) -> str:
+def table(anatomy: Anatomy, saturation: Saturation | None) -> str:
     """All figures as aligned text: the layers, where the time went, D's saturation."""
     losses = ", ".join(f"{name} {value:.4g}" for name, value in anatomy.losses.items())
     ms = ", ".join(f"{name} {value:.2f}" for name, value in anatomy.ms.items())
     return "\n\n".join([
         layers_table(anatomy.layers),
         f"losses: {losses}\nmilliseconds: {ms}",
-        saturation_table(saturation),
+        *([] if saturation is None else [saturation_table(saturation)]),
     ])  # fmt: skip
 
 

@@ -8,9 +8,10 @@ from minigan.errors import MiniganError
 from minigan.models.dcgan import dcgan
 from minigan.models.gan import gan, gan_paper, gan_relu
 from minigan.models.toy import gan_toy
+from minigan.models.vae import ae, vae
 from minigan.nn import Module
 
-MODELS = ("gan", "gan-relu", "gan-paper", "gan-toy", "dcgan")
+MODELS = ("gan", "gan-relu", "gan-paper", "gan-toy", "dcgan", "ae", "vae")
 
 
 def build(
@@ -23,7 +24,7 @@ def build(
     d_norm: str = "batch",
     algorithm: str = "auto",
 ) -> tuple[Module, Module]:
-    """The generator and the discriminator of that name.
+    """The generator and the discriminator of that name; of an autoencoder decoder and encoder.
 
     Args:
         image_shape: (C, H, W), or (n,) for points.
@@ -45,4 +46,6 @@ def build(
         return gan_toy(image_shape, latent_dim)
     if model == "dcgan":
         return dcgan(image_shape, latent_dim, widths, d_norm=d_norm, algorithm=algorithm)
+    if model in ("ae", "vae"):
+        return (ae if model == "ae" else vae)(image_shape, latent_dim)
     return gan_paper(image_shape, latent_dim, data_mean)

@@ -13,6 +13,7 @@ from typing import Any
 
 from minigan.autograd import Tensor
 from minigan.backends import array_module, to_numpy
+from minigan.elbo import Elbo, Reconstruction
 from minigan.nn import Module
 from minigan.objectives import Objective
 from minigan.penalties import Penalty
@@ -28,7 +29,8 @@ class Game:
         G: (N, latent) -> (N, *image).  In a conditional game, latent and labels (N, classes).
         D: (N, *image) -> (N, 1) logits.  In a conditional game, images and labels.
         draw_z: N -> noise (N, latent).
-        updates: ``"alternate"`` (Algorithm 1) or ``"simultaneous"`` (the released code).
+        updates: ``"alternate"`` (Algorithm 1), ``"simultaneous"`` (the released code), or
+            ``"together"``: no game, G is the decoder and D the encoder of an autoencoder.
         penalty: what D pays for its gradient, see ``minigan.penalties``.
         clip: D's weights are kept in [-clip, clip] after each of its updates; 0: they are free.
     """
@@ -37,7 +39,7 @@ class Game:
     D: Module
     opt_G: Any
     opt_D: Any
-    objective: Objective
+    objective: Objective | Elbo | Reconstruction
     draw_z: Callable[[int], Tensor]
     updates: str = "alternate"
     penalty: Penalty | None = None

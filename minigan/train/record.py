@@ -343,16 +343,16 @@ class Run:
         return not self.log_path.exists() or self.log_path.read_bytes()[-1:] in (b"", b"\n")
 
 
-LOGGED = (
-    "step", "epoch", "d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm",
-    "steps_per_second", "seconds",
-)  # fmt: skip
+LOGGED = ("step", "epoch", "steps_per_second", "seconds")  # and of a game, or of an autoencoder:
+LOGGED_GAME = ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm")
+LOGGED_AUTOENCODER = ("loss", "reconstruction", "encoder_grad_norm", "decoder_grad_norm")
 
 
 def _check_entry(entry: Any, after: int) -> None:
     if not isinstance(entry, dict):
         raise ValueError("it is not an object")
-    for key in LOGGED:
+    own = LOGGED_AUTOENCODER if "loss" in entry else LOGGED_GAME
+    for key in (*LOGGED, *own):
         value = entry.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{key} is missing or not a number")

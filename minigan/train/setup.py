@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan import backends, draws, models, objectives, optim, penalties
+from minigan import backends, draws, elbo, models, objectives, optim, penalties
 from minigan.autograd import Tensor
 from minigan.data.stacked import NAME as STACKED
 from minigan.data.toy import MIXTURES
@@ -33,9 +33,7 @@ def build_game(
         D=D,
         opt_G=_optimizer(recipe, G),
         opt_D=_optimizer(recipe, D),
-        objective=objectives.build(
-            recipe.objective, label_smoothing=recipe.label_smoothing, d_scale=recipe.d_scale
-        ),
+        objective=_objective(recipe),
         draw_z=lambda n: draw_z(recipe, n),
         updates=recipe.updates,
         penalty=penalties.build(recipe.penalty, recipe.penalty_weight, D),
@@ -124,6 +122,14 @@ def set_schedules(game: Game, recipe: Recipe, step: int, steps_per_epoch: int) -
                 recipe.momentum, recipe.momentum_end, recipe.momentum_epochs * steps_per_epoch
             )
             optimizer.momentum = ramp(step)
+
+
+def _objective(recipe: Recipe) -> Any:
+    if recipe.updates == "together":
+        return elbo.build(recipe.objective)
+    return objectives.build(
+        recipe.objective, label_smoothing=recipe.label_smoothing, d_scale=recipe.d_scale
+    )
 
 
 def _optimizer(recipe: Recipe, network: Module) -> Any:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minigan.autograd import Tensor, no_grad
+from minigan.train.autoencode import together
 from minigan.train.game import Game, Record, read
 
 __all__ = ["Game", "Record", "alternate", "play_step", "read", "simultaneous"]
@@ -31,10 +32,10 @@ def play_step(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = ()) 
 
     Returns the losses and mean D(x), mean D(G(z)) as D saw them in its last update:
     ``{"d_loss", "g_loss", "d_real", "d_fake"}``, tensors of one element; where D pays a penalty
-    ``"penalty"`` too, which is part of d_loss.
+    ``"penalty"`` too, which is part of d_loss.  An autoencoder plays no game and returns other
+    names, see :mod:`minigan.train.autoencode`.
     """
-    play = alternate if game.updates == "alternate" else simultaneous
-    return play(game, batches, labels)
+    return PLAYS[game.updates](game, batches, labels)
 
 
 def alternate(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = ()) -> Record:
@@ -92,6 +93,9 @@ def simultaneous(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = (
     game.opt_G.step()
     _clip(game)
     return _record(game, d_loss, g_loss, real_logits, fake_logits, penalty)
+
+
+PLAYS = {"alternate": alternate, "simultaneous": simultaneous, "together": together}
 
 
 def _d_loss(

@@ -29,6 +29,7 @@ from minigan.autograd import Tensor
 from minigan.backends import array_module
 from minigan.data import Batches, Dataset, to_float
 from minigan.data.toy import MIXTURES
+from minigan.elbo import Reconstruction
 from minigan.errors import MiniganError
 from minigan.files import explained
 from minigan.kernels import parallel
@@ -37,6 +38,7 @@ from minigan.optim import EMA
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
 from minigan.train import quality
+from minigan.train.autoencode import fit_codes
 from minigan.train.capture import player
 from minigan.train.progress import ProgressBar
 from minigan.train.record import Config, Run
@@ -53,10 +55,12 @@ from minigan.train.step import Record, read
 GRID = 64  # images in a sample grid
 POINTS = 1000  # points in a picture of points
 FRAMES = 50  # sample grids in a run, by default
+CODED = 2000  # training images whose codes a plain autoencoder's decoder is fitted to
 
 # Step t >= 1 draws from the seed (seed, t); the third number keeps these streams apart from it.
 SAMPLE_STREAM = 0x5A
 QUALITY_STREAM = 0xF1
+CODES_STREAM = 0xC0
 
 
 @dataclass(frozen=True)
@@ -410,7 +414,10 @@ class Trainer:
         self.losses = numbers[-1] if numbers else self.losses
 
     def _batch(self, number: int) -> Tensor:
-        x = self.dataset.x[self.batches.indices(number)]
+        return self._rows(self.batches.indices(number))
+
+    def _rows(self, indices: np.ndarray) -> Tensor:
+        x = self.dataset.x[indices]
         if self.dataset.is_images:
             x = to_float(x, self.config.recipe.pixel_low, self.config.recipe.pixel_high)
         return creation.from_numpy(x)
@@ -439,9 +446,11 @@ class Trainer:
         """Append an entry about the step just played; returns when that was."""
         now = time.perf_counter()
         steps, seconds = self.step - logged_at[0], now - logged_at[1]
+        is_game = self.game.updates != "together"
+        of_d, of_g = ("d", "g") if is_game else ("encoder", "decoder")
         norms = {
-            "d_grad_norm": gradient_norm(self.game.opt_D.params),
-            "g_grad_norm": gradient_norm(self.game.opt_G.params),
+            f"{of_d}_grad_norm": gradient_norm(self.game.opt_D.params),
+            f"{of_g}_grad_norm": gradient_norm(self.game.opt_G.params),
         }
         for name, value in norms.items():
             if not math.isfinite(value):
@@ -493,6 +502,9 @@ class Trainer:
         return profile
 
     def _generate(self, z: Tensor) -> np.ndarray:
+        if isinstance(self.game.objective, Reconstruction):
+            order = stream(self.config.seed, CODES_STREAM).permutation(len(self.dataset))
+            fit_codes(self.game, self._rows(order[:CODED]))
         with self.ema.swapped_in() if self.ema else contextlib.nullcontext():
             return generate(self.game.G, z)
 
@@ -557,10 +569,17 @@ _NAMES = {
     "penalty": "the penalty on D's gradient",
     "d_grad_norm": "the norm of D's gradient",
     "g_grad_norm": "the norm of G's gradient",
+    "loss": "the loss",
+    "reconstruction": "the loss of reconstruction",
+    "kl": "the divergence of the codes from N(0, I)",
+    "encoder_grad_norm": "the norm of the encoder's gradient",
+    "decoder_grad_norm": "the norm of the decoder's gradient",
 }
 
 
 def _in_short(losses: dict[str, float]) -> str:
+    if "loss" in losses:
+        return ", ".join(f"{name} {value:.2f}" for name, value in losses.items())
     return (
         f"D {losses['d_loss']:.3f}, G {losses['g_loss']:.3f}, "
         f"D(x) {losses['d_real']:.2f}, D(G(z)) {losses['d_fake']:.2f}"
