@@ -120,14 +120,14 @@ def test_the_points_are_those_of_the_checkpoint(small, tmp_path):
     (entry,) = run.read_log()
     run.append_log({**entry, "step": 4, "seconds": 3600})
     run.append_log({**entry, "step": 5, "seconds": 7200})  # of a longer training
-    assert read_story(run, 4).hours == 1
+    assert read_story(run, modes.looks(4)).hours == 1
 
     modes.points_path(run, 2).write_bytes(b"broken")
     with pytest.raises(MiniganError, match=r"cannot read .*step-000002\.npy.* trained again"):
-        read_story(run, 4)
+        read_story(run, modes.looks(4))
     modes.points_path(run, 2).unlink()
     with pytest.raises(MiniganError, match=r"No such file.* trained again"):
-        read_story(run, 4)
+        read_story(run, modes.looks(4))
 
 
 def test_means_and_errors_over_the_seeds():

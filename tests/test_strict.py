@@ -166,7 +166,7 @@ def small(name, **changes):
     return tiny.narrow(name, widths="4,3", **SMALL, **changes)
 
 
-def play(recipe, monkeypatch, dtype, steps=3):
+def play(recipe, monkeypatch, dtype, steps):
     """Losses and state dicts after some steps; how often these waited and copied."""
     build = setup.build_networks
     with monkeypatch.context() as patch:
@@ -195,12 +195,14 @@ def play(recipe, monkeypatch, dtype, steps=3):
 
 def assert_plays_as_on_numpy(recipe, monkeypatch):
     """In float32, as it is meant, without waiting; in float64 it comes to the same numbers."""
-    for dtype, accuracy in ((np.float32, 2e-4), (np.float64, 1e-9)):
-        losses, states, waited = play(recipe, monkeypatch, dtype)
+    # RMSprop and Adam divide a weight's gradient by its own size, so the rounding of a small one
+    # moves its weight by as much as lr: float32 is compared after one such move, not after two.
+    for dtype, accuracy, steps in ((np.float32, 2e-4, 2), (np.float64, 1e-9, 3)):
+        losses, states, waited = play(recipe, monkeypatch, dtype, steps)
         assert waited == (0, 0)
         with backends.backend("numpy"):
             backends.use_random("philox")
-            numpys_losses, numpys_states, _ = play(recipe, monkeypatch, dtype)
+            numpys_losses, numpys_states, _ = play(recipe, monkeypatch, dtype, steps)
             backends.use_random("numpy")
         for ours, theirs in zip(losses, numpys_losses, strict=True):
             # The hinge's g_loss is a mean that cancels: its error is one of the summands.

@@ -24,6 +24,10 @@ REPRODUCTIONS = {  # in the order of the list
     "a grid of 25, and the film of the collapse",
     "modes-long": "Lin et al. 2018 (PacGAN), Table 1, the plain GAN, trained as long as there: "
     "400 epochs, more than a day of one core",
+    "family-points": "The family of objectives on points: modes captured of a ring of 8 and a grid "
+    "of 25, same networks, five seeds",
+    "family-mnist": "The family of objectives on MNIST: classes, precision and recall, distance, "
+    "same networks, same number of steps",
     "dcgan-features": "Radford et al. 2016, section 5: D's features and a linear classifier with "
     "few labels",
     "dcgan-walk": "Radford et al. 2016, Figure 4: walks in z, and whether they jump",

@@ -131,14 +131,14 @@ class Story:
         return self.counts[max(self.points)]
 
 
-def read_story(run: Run, steps: int) -> Story:
-    """What ``follow`` wrote, up to that step.
+def read_story(run: Run, at: list[int]) -> Story:
+    """What ``follow`` wrote after these steps.
 
     Raises MiniganError if a file is missing or damaged.
     """
     config = run.read_config()
     points = {}
-    for step in looks(steps):
+    for step in at:
         path = points_path(run, step)
         try:
             points[step] = np.load(path, allow_pickle=False)
@@ -147,7 +147,7 @@ def read_story(run: Run, steps: int) -> Story:
             raise MiniganError(
                 f"cannot read {path}: {reason}; remove {run.folder}, and it is trained again"
             ) from None
-    spent = [entry["seconds"] for entry in run.read_log() if entry["step"] <= steps]
+    spent = [entry["seconds"] for entry in run.read_log() if entry["step"] <= at[-1]]
     return Story(config.recipe.data, config.seed, points, spent[-1] / 3600)
 
 
@@ -166,7 +166,7 @@ def study(task: Task, plan: Plan) -> Outcome:
         every=looks(steps),
         after=follow,
     )
-    stories = [read_story(run, steps) for run in runs]
+    stories = [read_story(run, looks(steps)) for run in runs]
     real = {mixture: real_points(mixture) for mixture in MIXTURES}
     return Outcome(
         settings={

@@ -250,7 +250,7 @@ def page(result: Mapping[str, Any]) -> str:
     parts = [
         f"# {result['name']}\n\n{result['title']}",
         f"**Verdict: {result['verdict']}.**",
-        comparison_table(result["comparisons"]),
+        comparison_table(result["comparisons"]) if result["comparisons"] else "",
         *(f"![{f['caption']}]({f['file']})\n\n{f['caption']}" for f in result["figures"]),
         *_measured(result["measured"]),
         "## How it was made",
