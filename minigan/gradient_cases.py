@@ -311,6 +311,12 @@ def _images() -> list[Case]:
             lambda a, gamma, beta: F.instance_norm(a, weight=gamma, bias=beta),
             (x, positive(2), spread(2)),
         ),
+        Case("layer_norm", lambda a: F.layer_norm(a, a.shape[1:]), (x,)),
+        Case(
+            "layer_norm/affine",
+            lambda a, gamma, beta: F.layer_norm(a, (3,), gamma, beta),
+            (x, positive(3), spread(3)),
+        ),
         Case("pixel_norm", F.pixel_norm, (x,)),
     ]
 

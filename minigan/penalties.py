@@ -27,15 +27,15 @@ from minigan.autograd import Tensor, grad
 from minigan.errors import MiniganError
 from minigan.nn import Module
 
-# Under the root.  The length of a gradient that vanishes has no derivative: 0 / 0.  With this it is
-# 0, and lengths above 1e-4 are right to half a millionth... of themselves.
+# Added under the root: at 0 the root's slope is infinite, and the derivative of a length would be
+# infinity times 0.  A length of 1 becomes 1 + 5e-13.
 TINY = 1e-12
 
 
 def squared_lengths(D: Module, x: Tensor, *given: Tensor) -> Tensor:
     """|| grad_x D(x) ||^2 for each image; differentiable.  (N, *image) -> (N,)
 
-    No image's output depends on another image, so the gradient of their sum holds them all.
+    No image's output depends on another image: the gradient of the outputs' sum holds them all.
 
     >>> import numpy as np
     >>> D = nn.Linear(2, 1)
@@ -82,9 +82,10 @@ class WassersteinGP:
 @dataclass(frozen=True, kw_only=True)
 class Dragan:
     """lambda E (|| grad D(x^) || - 1)^2 around the images: x^ = x + alpha (1/2 std(x) u), both
-    alpha (one an image) and u (one a pixel) from U[0, 1].
+    alpha (one an image) and u (one a pixel) from U[0, 1], std(x) that of all pixels of the batch.
 
-    Kodali et al. 2017, section 2.3, with the noise of their released code.
+    Kodali et al. 2017, whose text has Gaussian noise, with the noise of their released code
+    (kodalinaveen3/DRAGAN, DRAGAN.ipynb).
 
     Args:
         weight: lambda, 10 in the paper.
@@ -104,7 +105,8 @@ class Dragan:
 class R1:
     """gamma / 2 E || grad D(x) ||^2 at the images: where data are, D shall be flat in the end.
 
-    Mescheder et al. 2018, eq. 9.
+    Mescheder et al. 2018, eq. 9.  Their released code multiplies by its reg_param, 10, and has no
+    1/2: that is a gamma of 20 here.
 
     Args:
         weight: gamma, 10 in the paper.
@@ -142,6 +144,6 @@ def build(name: str, weight: float, D: Module) -> Penalty | None:
         if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
             raise MiniganError(
                 f"penalty={name} needs D's gradient for each image, and batch normalisation mixes "
-                "the images of a batch: set d_norm=none, or a model whose D has none"
+                "the images of a batch: set d_norm=none or layer, or a model whose D has none"
             )
     return PENALTIES[name](weight=weight)

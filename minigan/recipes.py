@@ -23,7 +23,7 @@ class Recipe:
     model: str  # see minigan.models
     latent: str = "normal"  # "normal": N(0, 1); "uniform": U(-sqrt 3, sqrt 3), the same variance
     latent_dim: int = 100
-    widths: tuple[int, ...] = ()  # channels of the DCGAN's layers, G's first to last
+    widths: tuple[int, ...] = ()  # channels or units of the layers, G's first to last
     d_norm: str = "batch"  # what normalises the layers of a DCGAN's D
     algorithm: str = "auto"  # of its convolutions; changes the speed, not the mathematics
 
@@ -71,18 +71,21 @@ _CHOICES = {
     "optimizer": ("adam", "sgd", "rmsprop"),
     "algorithm": ("auto", "im2col", "winograd", "direct"),
     "penalty": ("none", "wgan-gp", "dragan", "r1"),
-    "d_norm": ("batch", "instance", "none"),
+    "d_norm": ("batch", "layer", "instance", "none"),
 }
 
 
 MNISTS = ("mnist", "fashion-mnist", "stacked-mnist")
 MAX_D_STEPS = 1000  # the k batches of a step are in memory together, and a step is not interrupted
-MAX_FLOORS, MAX_WIDTH = 10, 10_000  # of a DCGAN; more is not believed
-# tanh, tanh, sigmoid, tanh, sigmoid, sigmoid
-PIXELS = {"gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1), "dcgan": (-1, 1), "ae": (0, 1),
-          "vae": (0, 1)}  # fmt: skip
+MAX_FLOORS, MAX_WIDTH = 10, 10_000  # more is not believed
+# tanh, tanh, sigmoid, tanh, sigmoid, ...
+PIXELS = {
+    "gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1), "dcgan": (-1, 1), "wgan-gp": (0, 1),
+    "ae": (0, 1), "vae": (0, 1),
+}  # fmt: skip
 # The objectives that are no game (see minigan.elbo), each with its model.
 AUTOENCODERS = {"elbo": "vae", "elbo-binary": "vae", "reconstruction": "ae"}
+WITH_WIDTHS = {"dcgan": "256,128,64", "wgan-gp": "256,128,64", "points": "512,512,512"}
 
 
 def _check(r: Recipe) -> None:
@@ -184,15 +187,19 @@ def _check_autoencoder(r: Recipe) -> None:
 
 
 def _check_widths(r: Recipe) -> None:
-    if r.model != "dcgan":
+    if r.model not in WITH_WIDTHS:
         if r.widths:
-            raise MiniganError(f"the model {r.model} has no widths to set: only dcgan does")
+            raise MiniganError(
+                f"the model {r.model} has no widths to set: only {', '.join(WITH_WIDTHS)} have"
+            )
         return
     if not 1 <= len(r.widths) <= MAX_FLOORS or not all(1 <= w <= MAX_WIDTH for w in r.widths):
         raise MiniganError(
-            f"the model dcgan needs 1 to {MAX_FLOORS} widths from 1 to {MAX_WIDTH}, "
-            "as in widths=256,128,64"
+            f"the model {r.model} needs 1 to {MAX_FLOORS} widths from 1 to {MAX_WIDTH}, "
+            f"as in widths={WITH_WIDTHS[r.model]}"
         )
+    if r.model != "dcgan":
+        return
     top, rest = divmod(r.image_size, 2 ** len(r.widths))
     if rest or top < 2:  # each width doubles the side, and the first layer makes at least 2 x 2
         raise MiniganError(
@@ -227,6 +234,16 @@ _VAE: dict[str, Any] = {
     "optimizer": "adam",
     "lr": 1e-3,  # main.py
     "betas": (0.9, 0.999),  # main.py: Adam's own
+}
+
+_GULRAJANI_2017: dict[str, Any] = {
+    "objective": "wasserstein",
+    "penalty": "wgan-gp",
+    "d_steps": 5,  # Algorithm 1: n_critic
+    "optimizer": "adam",
+    "lr": 1e-4,  # Algorithm 1: alpha ...
+    "betas": (0.5, 0.9),  # ... and, in the released code, these; Algorithm 1 has beta1 = 0
+    "latent": "normal",  # tf.random_normal
 }
 
 RECIPES = {
@@ -357,6 +374,72 @@ RECIPES = {
             },
         ),
         Recipe(
+            name="wgan-gp",
+            summary="WGAN-GP: a critic whose gradient has length 1 between images and fakes",
+            source="Gulrajani et al. 2017, eq. 3 and Algorithm 1; igul222/improved_wgan_training, "
+            "gan_mnist.py",
+            model="wgan-gp",
+            widths=(256, 128, 64),  # gan_mnist.py: DIM = 64
+            latent_dim=128,  # gan_mnist.py: Generator
+            data="mnist",
+            split="paper-train",  # tflib/mnist.py: the first 50,000 of the 60,000
+            pixel_low=0.0,  # the range of the sigmoid
+            batch_size=50,  # gan_mnist.py
+            penalty_weight=10.0,  # Algorithm 1: lambda
+            epochs=10,  # 2000 steps; gan_mnist.py takes 200,000
+            **_GULRAJANI_2017,
+        ),
+        Recipe(
+            name="wgan-gp-toy",
+            summary="WGAN-GP for points: grid25, or ring8 with --data (no download)",
+            # Its grid has coordinates from -1.4 to 1.4 where PacGAN's, here, go from -4 to 4.
+            source="Gulrajani et al. 2017, section 4; igul222/improved_wgan_training, gan_toy.py",
+            model="points",
+            widths=(512, 512, 512),  # gan_toy.py: DIM = 512
+            latent_dim=2,
+            data="grid25",
+            batch_size=256,
+            penalty_weight=0.1,  # gan_toy.py: LAMBDA
+            epochs=400,  # 31,200 steps; gan_toy.py takes 100,000
+            **_GULRAJANI_2017,
+        ),
+        Recipe(
+            name="dragan",
+            summary="DRAGAN: a D whose gradient has length 1 around the images",
+            source="Kodali et al. 2017; kodalinaveen3/DRAGAN, DRAGAN.ipynb, whose networks are "
+            "small MLPs; networks of dcgan-28, D without normalisation",
+            model="dcgan",
+            widths=(128, 64),
+            d_norm="none",
+            latent="uniform",  # sample_z: U(-1, 1); here with variance 1
+            latent_dim=100,  # z_dim
+            batch_size=128,  # mb_size
+            penalty="dragan",
+            penalty_weight=10.0,  # lambd
+            optimizer="adam",
+            lr=1e-4,
+            betas=(0.5, 0.9),
+            epochs=25,  # the notebook takes 200,000 steps
+        ),
+        Recipe(
+            name="r1",
+            summary="R1: a D that pays for every slope at the images",
+            source="Mescheder et al. 2018, eq. 9; LMescheder/GAN_stability, configs/default.yaml, "
+            "for large images; networks of dcgan-28, D without normalisation",
+            model="dcgan",
+            widths=(128, 64),
+            d_norm="none",
+            latent="normal",  # z_dist: gauss
+            latent_dim=256,
+            batch_size=64,
+            penalty="r1",
+            penalty_weight=10.0,  # gamma
+            optimizer="rmsprop",
+            lr=1e-4,
+            ema=0.999,  # model_average_beta
+            epochs=25,
+        ),
+        Recipe(
             name="ae",
             summary="Autoencoder: a code of 20 numbers, from which the image comes back",
             objective="reconstruction",
@@ -382,7 +465,7 @@ def names() -> list[str]:
 
     >>> names()
     ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'dcgan', 'dcgan-28', 'dcgan-32', 'lsgan', 'wgan',
-     'hinge', 'ae', 'vae']
+     'hinge', 'wgan-gp', 'wgan-gp-toy', 'dragan', 'r1', 'ae', 'vae']
     """
     return list(RECIPES)
 

@@ -281,8 +281,8 @@ def test_every_function_that_pytorch_has_is_compared():
     names = {name.split("/")[0] for name in PARITY} | {"getitem", "batch_norm"}
     without = {"maxout", "dropout"}  # not there; another random generator
     # Compared in test_parity_image_functions.py:
-    without |= {"avg_pool2d", "instance_norm", "interpolate", "max_pool2d", "pixel_norm"}
-    without |= {"reflection_pad2d"}
+    without |= {"avg_pool2d", "instance_norm", "interpolate", "layer_norm", "max_pool2d"}
+    without |= {"pixel_norm", "reflection_pad2d"}
     # Compared in test_parity_convolution.py:
     without |= {"conv2d", "conv_transpose2d", "conv2d_weight_grad"}
     assert set(F.__all__) - without <= names

@@ -176,6 +176,42 @@ def test_instance_norm(shape, eps, affine, layout, seed):
 
 
 @examples
+@given(
+    several_pixels, st.integers(1, 3), st.sampled_from([1e-5, 0.1]),
+    st.sampled_from(["", "weight", "weight and bias"]), layouts, seeds,
+)  # fmt: skip
+def test_layer_norm(shape, dims, eps, affine, layout, seed):
+    normalized = shape[-dims:] if np.prod(shape[-dims:]) > 1 else shape[1:]
+
+    def make(m):
+        x = laid_out(m.scattered(*shape), layout)
+        return [x, *[m.positive(*normalized), m.normal(*normalized)][: len(affine.split()[::2])]]
+
+    def ours(x, *parameters):
+        return F.layer_norm(x, normalized, *parameters, eps=eps)
+
+    def theirs(x, *parameters):
+        return TF.layer_norm(x, normalized, *parameters, eps=eps)
+
+    for dtype in (np.float64, np.float32):
+        compare(make, ours, theirs, dtype, seed, (1, 1, 1))
+
+
+def test_layer_norm_of_what_does_not_fit():
+    x = Tensor(np.zeros((2, 3, 4)))
+    for shape, weight, message in [
+        ((3,), None, "whose shape ends so"), ((), None, "whose shape ends so"),
+        ((2, 3, 4, 1), None, "whose shape ends so"), ((4,), (3,), "a weight of shape"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=message) as error:
+            F.layer_norm(x, shape, None if weight is None else Tensor(np.ones(weight)))
+        assert "\n" not in str(error.value)
+    for shape, options in (((), {}), ((2, 0), {}), (2.5, {}), (3, {"eps": -1.0})):
+        with pytest.raises(ValueError, match="LayerNorm"):
+            nn.LayerNorm(shape, **options)
+
+
+@examples
 @given(shapes, layouts, seeds)
 def test_pixel_norm(shape, layout, seed):
     def make(m):
@@ -205,6 +241,10 @@ def test_pixel_norm(shape, layout, seed):
         ("ReflectionPad2d", ((1, 2, 0, 3),), {}),
         ("InstanceNorm2d", (3,), {}),
         ("InstanceNorm2d", (3,), {"affine": True, "eps": 0.1, "track_running_stats": False}),
+        ("LayerNorm", (5,), {}),
+        ("LayerNorm", ([3, 6, 5], 0.1), {}),
+        ("LayerNorm", ((6, 5),), {"elementwise_affine": False}),
+        ("LayerNorm", ((6, 5),), {"bias": False}),
     ],
 )
 def test_layers(name, arguments, options):

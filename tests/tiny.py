@@ -31,9 +31,9 @@ def use(monkeypatch) -> None:
 
 
 def narrow(name: str, widths: str = "", **changes) -> recipes.Recipe:
-    """That recipe, a DCGAN with these widths: unless they are given, 4 channels in each layer."""
+    """That recipe; its layers, if it says how wide they are, have these widths, by default 4."""
     recipe = recipes.get(name)
-    if recipe.model == "dcgan":
+    if recipe.widths:
         changes["widths"] = widths or ",".join("4" for _ in recipe.widths)
     return recipes.override(recipe, changes)
 

@@ -36,7 +36,7 @@ from minigan.functional.arithmetic import (
 )
 from minigan.functional.convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from minigan.functional.dropout import dropout
-from minigan.functional.image_normalization import instance_norm, pixel_norm
+from minigan.functional.image_normalization import instance_norm, layer_norm, pixel_norm
 from minigan.functional.linear import embedding, linear, matmul
 from minigan.functional.losses import (
     binary_cross_entropy,
@@ -67,9 +67,9 @@ __all__ = [
     "abs", "amax", "amin", "avg_pool2d", "batch_norm", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "broadcast_to", "cat", "clip", "conv2d",
     "conv2d_weight_grad", "conv_transpose2d", "dropout", "embedding", "exp", "flatten", "getitem",
-    "instance_norm", "interpolate", "l1_loss", "leaky_relu", "linear", "log", "log_softmax",
-    "matmul", "max_pool2d", "maximum", "maxout", "mean", "minimum", "mse_loss", "pad", "permute",
-    "pixel_norm", "pow", "reflection_pad2d", "relu", "reshape", "sigmoid", "softmax", "softplus",
-    "sqrt", "squeeze", "stack", "std", "sum", "sum_to", "tanh", "transpose", "unflatten",
-    "unsqueeze", "var", "where",
+    "instance_norm", "interpolate", "l1_loss", "layer_norm", "leaky_relu", "linear", "log",
+    "log_softmax", "matmul", "max_pool2d", "maximum", "maxout", "mean", "minimum", "mse_loss",
+    "pad", "permute", "pixel_norm", "pow", "reflection_pad2d", "relu", "reshape", "sigmoid",
+    "softmax", "softplus", "sqrt", "squeeze", "stack", "std", "sum", "sum_to", "tanh", "transpose",
+    "unflatten", "unsqueeze", "var", "where",
 ]  # fmt: skip

@@ -1,12 +1,14 @@
 """Normalisation of each image by itself: what comes out does not depend on the rest of the batch.
 
 Instance normalisation works over the pixels of each channel (Ulyanov et al. 2016), pixel
-normalisation over the channels of each pixel (Karras et al. 2018, section 4.2).
+normalisation over the channels of each pixel (Karras et al. 2018, section 4.2), layer normalisation
+over all of a row or an image (Ba et al. 2016).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from minigan.autograd import Tensor
 from minigan.functional.arithmetic import sqrt, sum_to
@@ -47,6 +49,43 @@ def instance_norm(
     if weight is not None:
         y = y * reshape(weight, (C, 1, 1))
     return y if bias is None else y + reshape(bias, (C, 1, 1))
+
+
+def layer_norm(
+    x: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The last dimensions of x, all of them together, shifted and scaled to mean 0 and variance 1.
+
+    x: (N, ..., *normalized_shape); weight, bias: of ``normalized_shape``, the new deviations and
+    means, 1 and 0 if not given.  ``eps`` is added to the (biased) variance.  Raises ValueError for
+    other shapes.
+
+    >>> from minigan import tensor
+    >>> layer_norm(tensor([[1.0, 3.0], [10.0, 30.0]]), (2,), eps=0.0)
+    tensor([[-1.,  1.],
+            [-1.,  1.]])
+    """
+    normalized_shape = tuple(normalized_shape)
+    lead = x.ndim - len(normalized_shape)
+    if not normalized_shape or lead < 0 or x.shape[lead:] != normalized_shape:
+        raise ValueError(
+            f"layer_norm over {normalized_shape} takes x whose shape ends so, got {x.shape}"
+        )
+    for name, parameter in (("weight", weight), ("bias", bias)):
+        if parameter is not None and parameter.shape != normalized_shape:
+            raise ValueError(
+                f"layer_norm takes a {name} of shape {normalized_shape}, got {parameter.shape}"
+            )
+    per_row = (*x.shape[:lead], *[1] * len(normalized_shape))
+    deviation = x - _mean_to(x, per_row)
+    y = deviation / sqrt(_mean_to(deviation * deviation, per_row) + eps)
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
 
 
 def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:

@@ -9,9 +9,12 @@ from minigan.models.dcgan import dcgan
 from minigan.models.gan import gan, gan_paper, gan_relu
 from minigan.models.toy import gan_toy
 from minigan.models.vae import ae, vae
+from minigan.models.wgan_gp import points, wgan_gp
 from minigan.nn import Module
 
-MODELS = ("gan", "gan-relu", "gan-paper", "gan-toy", "dcgan", "ae", "vae")
+MODELS = (
+    "gan", "gan-relu", "gan-paper", "gan-toy", "dcgan", "wgan-gp", "points", "ae", "vae",
+)  # fmt: skip
 
 
 def build(
@@ -30,7 +33,8 @@ def build(
         image_shape: (C, H, W), or (n,) for points.
         latent_dim: length of z.
         data_mean: the training images' mean in [0, 1]; ``gan-paper`` starts G's output from it.
-        widths, d_norm, algorithm: of ``dcgan``; the others have none.
+        widths: of ``dcgan``, ``wgan-gp`` and ``points``; the others have none.
+        d_norm, algorithm: of ``dcgan``.
 
     Raises MiniganError if there is no such model, or the images do not fit it.
     """
@@ -48,4 +52,8 @@ def build(
         return dcgan(image_shape, latent_dim, widths, d_norm=d_norm, algorithm=algorithm)
     if model in ("ae", "vae"):
         return (ae if model == "ae" else vae)(image_shape, latent_dim)
+    if model == "wgan-gp":
+        return wgan_gp(image_shape, latent_dim, widths)
+    if model == "points":
+        return points(image_shape, latent_dim, widths)
     return gan_paper(image_shape, latent_dim, data_mean)

@@ -82,8 +82,9 @@ def dcgan(
         image_shape: (C, H, W) with H = W = s * 2^len(widths) for a whole s >= 2.
         widths: channels of G's layers from the first, and of D's from the last.
         d_norm: what normalises D's layers: "batch" as in the paper; for a D that pays for its
-            gradient "instance" or "none" (``minigan.penalties``).  Without a normalisation after
-            it a convolution has a bias.
+            gradient (``minigan.penalties``) "none", or "layer", which Gulrajani et al. 2017,
+            section 4, recommend then, or "instance".  Without a normalisation after it a
+            convolution has a bias.
         algorithm: of the convolutions, see ``functional.conv2d``.
 
     Keys of the state dicts are those of the usual PyTorch DCGAN, ``main.0.weight`` and so on, where
@@ -105,10 +106,11 @@ def dcgan(
         up += [nn.ConvTranspose2d(n_in, n_out, **between), nn.BatchNorm2d(n_out), nn.ReLU()]
     G = Generator([*up, nn.ConvTranspose2d(last, channels, **between), nn.Tanh()])
 
-    down = [nn.Conv2d(channels, last, **between), nn.LeakyReLU(0.2)]
+    down, side = [nn.Conv2d(channels, last, **between), nn.LeakyReLU(0.2)], image_shape[1] // 2
     for n_in, n_out in itertools.pairwise(reversed(widths)):
+        side //= 2
         conv = nn.Conv2d(n_in, n_out, **{**between, "bias": d_norm == "none"})
-        down += [conv, *_norm(d_norm, n_out), nn.LeakyReLU(0.2)]
+        down += [conv, *_norm(d_norm, n_out, side), nn.LeakyReLU(0.2)]
     D = Discriminator([*down, nn.Conv2d(first, 1, **ends)])
 
     for network in (G, D):
@@ -116,10 +118,13 @@ def dcgan(
     return G, D
 
 
-def _norm(name: str, features: int) -> list[nn.Module]:
+def _norm(name: str, features: int, side: int) -> list[nn.Module]:
+    """What normalises images of so many features and side x side pixels."""
     if name == "batch":
         return [nn.BatchNorm2d(features)]
-    return [nn.InstanceNorm2d(features, affine=True)] if name == "instance" else []
+    if name == "instance":
+        return [nn.InstanceNorm2d(features, affine=True)]
+    return [nn.LayerNorm((features, side, side))] if name == "layer" else []
 
 
 def _fit(image_shape: tuple[int, ...], widths: tuple[int, ...]) -> tuple[int, int]:

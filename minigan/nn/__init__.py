@@ -3,7 +3,7 @@
 from minigan.nn import init
 from minigan.nn.containers import ModuleList, Sequential
 from minigan.nn.convolution import Conv2d, ConvTranspose2d
-from minigan.nn.image_normalization import InstanceNorm2d, PixelNorm
+from minigan.nn.image_normalization import InstanceNorm2d, LayerNorm, PixelNorm
 from minigan.nn.layers import (
     BatchNorm1d,
     BatchNorm2d,
@@ -28,7 +28,7 @@ from minigan.nn.resampling import ReflectionPad2d, Upsample
 __all__ = [
     "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "Conv2d",
     "ConvTranspose2d", "Dropout", "Embedding", "Flatten", "Identity", "InstanceNorm2d", "L1Loss",
-    "LeakyReLU", "Linear", "MSELoss", "MaxPool2d", "Maxout", "Module", "ModuleList", "Parameter",
-    "PixelNorm", "ReLU", "ReflectionPad2d", "Sequential", "Sigmoid", "Softplus", "Tanh",
-    "Unflatten", "Upsample", "init",
+    "LayerNorm", "LeakyReLU", "Linear", "MSELoss", "MaxPool2d", "Maxout", "Module", "ModuleList",
+    "Parameter", "PixelNorm", "ReLU", "ReflectionPad2d", "Sequential", "Sigmoid", "Softplus",
+    "Tanh", "Unflatten", "Upsample", "init",
 ]  # fmt: skip

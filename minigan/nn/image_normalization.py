@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from minigan import functional as F
 from minigan.autograd import Tensor
 from minigan.creation import ones, zeros
@@ -54,6 +56,49 @@ class InstanceNorm2d(Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, affine={self.affine}"
+
+
+class LayerNorm(Module):
+    """Each row or image, all its values together, shifted and scaled to mean 0 and variance 1, in
+    training and in evaluation alike (Ba et al. 2016).  (N, ..., *normalized_shape) -> the same
+
+    Args:
+        normalized_shape: the last dimensions of x, as (C, H, W), or a number n for (n,).
+        eps: added to the variance.
+        elementwise_affine: with weight, first 1, and bias, first 0, both of ``normalized_shape``:
+            the new deviations and means.
+        bias: whether there is one beside the weight.
+
+    >>> LayerNorm((3, 4, 4))(ones(2, 3, 4, 4)).shape
+    (2, 3, 4, 4)
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ):
+        shape = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+        if not shape:
+            raise ValueError("LayerNorm: normalized_shape needs at least one length")
+        for length in shape:
+            _positive(self, normalized_shape=length)
+        if not eps >= 0:
+            raise ValueError(f"LayerNorm: eps must be >= 0, got {eps}")
+        self.normalized_shape, self.eps = tuple(shape), eps
+        self.elementwise_affine = elementwise_affine
+        self.weight = Parameter(ones(*shape)) if elementwise_affine else None
+        self.bias = Parameter(zeros(*shape)) if elementwise_affine and bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
 
 
 class PixelNorm(Module):
