@@ -65,6 +65,7 @@ def cases() -> list[Case]:
         *_convolutions(),
         *_layers(),
         *_images(),
+        *_batches(),
         *_losses(),
     ]
 
@@ -319,6 +320,17 @@ def _images() -> list[Case]:
         ),
         Case("pixel_norm", F.pixel_norm, (x,)),
     ]
+
+
+def _batches() -> list[Case]:
+    x, images = spread(4, 3), spread(4, 2, 2, 1)
+    return [
+        Case("minibatch_discrimination", F.minibatch_discrimination, (x, spread(3, 2, 2))),
+        Case("minibatch_discrimination/images", F.minibatch_discrimination,
+             (spread(3, 2, 2, 1), spread(4, 2, 2))),
+        Case("minibatch_stddev", lambda a: F.minibatch_stddev(a, 2), (x,)),
+        Case("minibatch_stddev/images", F.minibatch_stddev, (images,)),
+    ]  # fmt: skip
 
 
 def _losses() -> list[Case]:

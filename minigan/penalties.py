@@ -15,7 +15,10 @@ D then descends a function of its own gradient.  That takes a gradient that can 
 once more, ``grad(..., create_graph=True)``, and nothing else.
 
 Batch normalisation has no place in such a D: there the output for an image depends on the other
-images, and the gradient for one image is not defined (Gulrajani et al. 2017, section 4).
+images, and the gradient for one image is not defined (Gulrajani et al. 2017, section 4).  The
+same holds for minibatch discrimination.  Minibatch standard deviation mixes the images too, by one
+number of all of them; Karras et al. 2018 have it in a D with WGAN-GP, so it is allowed: what is
+penalised for an image is then the gradient of the whole batch's outputs.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from dataclasses import dataclass
 from minigan import draws, nn
 from minigan.autograd import Tensor, grad
 from minigan.errors import MiniganError
+from minigan.models.packing import Packed
 from minigan.nn import Module
 
 # Added under the root: at 0 the root's slope is infinite, and the derivative of a length would be
@@ -124,7 +128,21 @@ def _one_each(x: Tensor):
     return draws.uniform((len(x), *(1,) * (x.ndim - 1)), dtype=x.dtype)
 
 
-Penalty = WassersteinGP | Dragan | R1
+@dataclass(frozen=True)
+class OfPacks:
+    """A penalty for a D that judges packs of images: what is said of an image holds for a pack.
+
+    One length a pack, one eps a pack: D is a function of the pack as a whole.
+    """
+
+    penalty: WassersteinGP | Dragan | R1
+
+    def __call__(self, D: Packed, real: Tensor, fake: Tensor) -> Tensor:
+        """real, fake: (N, *image) -> ()."""
+        return self.penalty(D.network, D.packs(real), D.packs(fake))
+
+
+Penalty = WassersteinGP | Dragan | R1 | OfPacks
 PENALTIES: dict[str, type] = {"wgan-gp": WassersteinGP, "dragan": Dragan, "r1": R1}
 
 
@@ -146,4 +164,10 @@ def build(name: str, weight: float, D: Module) -> Penalty | None:
                 f"penalty={name} needs D's gradient for each image, and batch normalisation mixes "
                 "the images of a batch: set d_norm=none or layer, or a model whose D has none"
             )
-    return PENALTIES[name](weight=weight)
+        if isinstance(layer, nn.MinibatchDiscrimination):
+            raise MiniganError(
+                f"penalty={name} needs D's gradient for each image, and minibatch discrimination "
+                "mixes the images of a batch: set d_minibatch=none or stddev"
+            )
+    penalty = PENALTIES[name](weight=weight)
+    return OfPacks(penalty) if isinstance(D, Packed) else penalty

@@ -25,6 +25,8 @@ class Recipe:
     latent_dim: int = 100
     widths: tuple[int, ...] = ()  # channels or units of the layers, G's first to last
     d_norm: str = "batch"  # what normalises the layers of a DCGAN's D
+    d_minibatch: str = "none"  # what D sees of the batch as a whole: see minigan.models.minibatch
+    pack: int = 1  # images that D judges together: see minigan.models.packing
     algorithm: str = "auto"  # of its convolutions; changes the speed, not the mathematics
 
     # The data
@@ -43,8 +45,10 @@ class Recipe:
     d_steps_first: int = 0
     d_steps_every: int = 0  # ... each one whose number is a multiple of this; 0: of none
     d_scale: float = 1.0  # factor of D's loss
-    # Algorithm 1, or "simultaneous" as the released code of 2014; "together": an autoencoder
+    # "alternate" is Algorithm 1, "simultaneous" as the released code of 2014, "unrolled" with G
+    # looking ahead so many updates of D, "together" no game but an autoencoder.
     updates: str = "alternate"
+    unroll: int = 0
     label_smoothing: float = 0.0  # one-sided; 0: off
     penalty: str = "none"  # on D's gradient: see minigan.penalties
     penalty_weight: float = 0.0
@@ -53,6 +57,7 @@ class Recipe:
     # The optimisers, alike for both players
     optimizer: str = "adam"  # "adam", "sgd" or "rmsprop"
     lr: float = 2e-4
+    d_lr: float = 0.0  # D's; 0: lr
     lr_decay: float = 1.0  # lr_t = max(lr / lr_decay^t, lr_floor) after t steps
     lr_floor: float = 0.0
     betas: tuple[float, float] = (0.5, 0.999)  # Adam
@@ -67,16 +72,19 @@ class Recipe:
 
 _CHOICES = {
     "latent": ("normal", "uniform"),
-    "updates": ("alternate", "simultaneous", "together"),
+    "updates": ("alternate", "simultaneous", "unrolled", "together"),
     "optimizer": ("adam", "sgd", "rmsprop"),
     "algorithm": ("auto", "im2col", "winograd", "direct"),
     "penalty": ("none", "wgan-gp", "dragan", "r1"),
     "d_norm": ("batch", "layer", "instance", "none"),
+    "d_minibatch": ("none", "discrimination", "stddev"),
 }
 
 
 MNISTS = ("mnist", "fashion-mnist", "stacked-mnist")
 MAX_D_STEPS = 1000  # the k batches of a step are in memory together, and a step is not interrupted
+MAX_UNROLL = 100  # a step remembers them all, to go back through them
+MAX_PACK = 100
 MAX_FLOORS, MAX_WIDTH = 10, 10_000  # more is not believed
 # tanh, tanh, sigmoid, tanh, sigmoid, ...
 PIXELS = {
@@ -85,6 +93,7 @@ PIXELS = {
 }  # fmt: skip
 # The objectives that are no game (see minigan.elbo), each with its model.
 AUTOENCODERS = {"elbo": "vae", "elbo-binary": "vae", "reconstruction": "ae"}
+WITH_MINIBATCH = ("gan", "gan-toy", "points", "dcgan")
 WITH_WIDTHS = {"dcgan": "256,128,64", "wgan-gp": "256,128,64", "points": "512,512,512"}
 
 
@@ -114,6 +123,8 @@ def _check(r: Recipe) -> None:
         )
     _check_widths(r)
     _check_autoencoder(r)
+    _check_batch(r)
+    _check_unrolled(r)
     if r.momentum_epochs < 0:
         raise MiniganError(f"momentum_epochs must be at least 0, got {r.momentum_epochs}")
     if r.momentum_end and not r.momentum_epochs:
@@ -128,7 +139,7 @@ def _check(r: Recipe) -> None:
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
             raise MiniganError(f"{field.name} must be finite, got {value}")
-    for key in ("penalty_weight", "clip"):
+    for key in ("penalty_weight", "clip", "d_lr"):
         if getattr(r, key) < 0:
             raise MiniganError(f"{key} must be at least 0, got {getattr(r, key)}")
     if (r.penalty == "none") != (r.penalty_weight == 0):
@@ -184,6 +195,45 @@ def _check_autoencoder(r: Recipe) -> None:
                 f"{key}={getattr(r, key)} does not go with the autoencoder {r.model}: set "
                 f"{key}={value}"
             )
+
+
+def _check_batch(r: Recipe) -> None:
+    """A D that sees several images at once."""
+    if not 1 <= r.pack <= MAX_PACK:
+        raise MiniganError(f"pack must be from 1 to {MAX_PACK}, got {r.pack}")
+    if r.batch_size % r.pack:
+        raise MiniganError(
+            f"a batch of {r.batch_size} does not make packs of {r.pack}: set batch_size to a "
+            f"multiple of {r.pack}"
+        )
+    if r.d_minibatch == "none":
+        return
+    if r.model not in WITH_MINIBATCH:
+        raise MiniganError(
+            f"the model {r.model} has no d_minibatch to set: only {', '.join(WITH_MINIBATCH)} have"
+        )
+    packs = r.batch_size // r.pack
+    if r.d_minibatch == "stddev" and packs % min(packs, 4):
+        raise MiniganError(
+            f"d_minibatch=stddev needs batches that fall into groups of 4: set batch_size to a "
+            f"multiple of {4 * r.pack}"
+        )
+
+
+def _check_unrolled(r: Recipe) -> None:
+    if not 0 <= r.unroll <= MAX_UNROLL:
+        raise MiniganError(f"unroll must be from 0 to {MAX_UNROLL}, got {r.unroll}")
+    if r.updates != "unrolled":
+        if r.unroll:
+            raise MiniganError("unroll is how far G looks ahead: set updates=unrolled, or unroll=0")
+        return
+    if r.optimizer == "rmsprop":
+        raise MiniganError("G cannot look through D's RMSprop: set optimizer=adam or sgd")
+    if r.penalty != "none" or r.clip:
+        raise MiniganError(
+            "G looks through updates of D without a penalty or clipping: set penalty=none and "
+            "clip=0, or updates=alternate"
+        )
 
 
 def _check_widths(r: Recipe) -> None:
@@ -301,6 +351,42 @@ RECIPES = {
             optimizer="adam",
             lr=1e-4,
             betas=(0.8, 0.999),
+        ),
+        Recipe(
+            name="pacgan2",
+            summary="PacGAN2: gan-toy, whose D judges two points at once (no download)",
+            source="Lin et al. 2018, section 4.1; fjxmlzn/PacGAN, synthetic_data_experiments: "
+            "config.py, pacgan_task.py, streams.py, bricks.py, num_packing 2",
+            model="gan-toy",
+            pack=2,
+            latent_dim=2,
+            data="grid25",
+            # streams.py: 100 packs, which are 200 points.  G sees them as one batch here and as
+            # two of 100 there, each with its own batch statistics.
+            batch_size=200,
+            epochs=800,  # datasets.py: an epoch is 100,000 packs, here points; the same steps
+            updates="simultaneous",
+            optimizer="adam",
+            lr=1e-4,
+            betas=(0.8, 0.999),
+        ),
+        Recipe(
+            name="unrolled",
+            summary="Unrolled GAN: G looks 5 updates of D ahead; ring8 (no download)",
+            source="Metz et al. 2017, section 2; poolio/unrolled_gan, Unrolled GAN demo.ipynb, "
+            "whose networks and settings, as it says, are not those of the paper's appendix",
+            model="gan-tanh",
+            latent_dim=256,  # z_dim; Normal
+            data="ring8",  # sample_mog: radius 1, deviation 0.01 (there one mode stands for two)
+            batch_size=512,
+            epochs=128,  # max_iter: 25,000
+            objective="minimax",  # -unrolled_loss: the value of the game itself
+            updates="unrolled",
+            unroll=5,  # unrolling_steps
+            optimizer="adam",
+            lr=1e-3,  # gen_learning_rate
+            d_lr=1e-4,  # disc_learning_rate
+            betas=(0.5, 0.999),  # beta1; Keras' beta2
         ),
         Recipe(
             name="dcgan",
@@ -464,8 +550,8 @@ def names() -> list[str]:
     """The names of all recipes.
 
     >>> names()
-    ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'dcgan', 'dcgan-28', 'dcgan-32', 'lsgan', 'wgan',
-     'hinge', 'wgan-gp', 'wgan-gp-toy', 'dragan', 'r1', 'ae', 'vae']
+    ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'pacgan2', 'unrolled', 'dcgan', 'dcgan-28',
+     'dcgan-32', 'lsgan', 'wgan', 'hinge', 'wgan-gp', 'wgan-gp-toy', 'dragan', 'r1', 'ae', 'vae']
     """
     return list(RECIPES)
 

@@ -163,7 +163,7 @@ SMALL = {"latent_dim": 3, "batch_size": 4, "image_size": 8}
 
 
 def small(name, **changes):
-    return tiny.narrow(name, widths="4,3", **SMALL, **changes)
+    return tiny.narrow(name, **{"widths": "4,3", **SMALL, **changes})
 
 
 def play(recipe, monkeypatch, dtype, steps):
@@ -229,7 +229,7 @@ def test_the_step_of_every_recipe(cupy, monkeypatch, name, updates):
     # Simultaneous updates have no k.
     once = dict.fromkeys(["d_steps_more", "d_steps_first", "d_steps_every"], 0)
     once = {"d_steps": 1, **once} if updates == "simultaneous" else {}
-    assert_plays_as_on_numpy(small(name, updates=updates, **once), monkeypatch)
+    assert_plays_as_on_numpy(small(name, updates=updates, unroll=0, **once), monkeypatch)
 
 
 @pytest.mark.parametrize("objective", objectives.OBJECTIVES)
@@ -247,6 +247,20 @@ def test_the_step_with_every_optimiser_and_objective(cupy, monkeypatch, optimize
 def test_the_step_with_every_penalty(cupy, monkeypatch, penalty):
     recipe = small("dcgan-28", penalty=penalty, penalty_weight="10", d_norm="instance", clip="0.5")
     assert_plays_as_on_numpy(recipe, monkeypatch)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_step_of_unrolled_updates(cupy, monkeypatch, optimizer):
+    changes = {"optimizer": optimizer, "objective": "minimax", "unroll": 2, "lr": "1e-3"}
+    assert_plays_as_on_numpy(small("gan", updates="unrolled", **changes), monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["gan", "gan-toy", "dcgan-28"])
+@pytest.mark.parametrize("d_minibatch", ["discrimination", "stddev"])
+def test_the_step_of_a_d_that_sees_the_batch(cupy, monkeypatch, name, d_minibatch):
+    assert_plays_as_on_numpy(
+        small(name, d_minibatch=d_minibatch, pack=2, batch_size=8), monkeypatch
+    )
 
 
 # The run ------------------------------------------------------------------------------------

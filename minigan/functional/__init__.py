@@ -44,6 +44,7 @@ from minigan.functional.losses import (
     l1_loss,
     mse_loss,
 )
+from minigan.functional.minibatch import minibatch_discrimination, minibatch_stddev
 from minigan.functional.normalization import batch_norm
 from minigan.functional.pooling import avg_pool2d, max_pool2d
 from minigan.functional.resampling import interpolate, reflection_pad2d
@@ -68,7 +69,8 @@ __all__ = [
     "binary_cross_entropy_with_logits", "broadcast_to", "cat", "clip", "conv2d",
     "conv2d_weight_grad", "conv_transpose2d", "dropout", "embedding", "exp", "flatten", "getitem",
     "instance_norm", "interpolate", "l1_loss", "layer_norm", "leaky_relu", "linear", "log",
-    "log_softmax", "matmul", "max_pool2d", "maximum", "maxout", "mean", "minimum", "mse_loss",
+    "log_softmax", "matmul", "max_pool2d", "maximum", "maxout", "mean", "minibatch_discrimination",
+    "minibatch_stddev", "minimum", "mse_loss",
     "pad", "permute", "pixel_norm", "pow", "reflection_pad2d", "relu", "reshape", "sigmoid",
     "softmax", "softplus", "sqrt", "squeeze", "stack", "std", "sum", "sum_to", "tanh", "transpose",
     "unflatten", "unsqueeze", "var", "where",

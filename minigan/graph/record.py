@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minigan.autograd import Function, Tensor, is_grad_enabled
+from minigan.errors import MiniganError
 from minigan.nn import Dropout, Module
 from minigan.train.step import Game, play_step
 
@@ -62,8 +63,13 @@ def record(game: Game, x: Tensor) -> list[Graph]:
 
     Alternate updates give D's graph and G's; simultaneous ones are two gradients of one graph, and
     an autoencoder has one graph and one gradient.
-    The game moves, as in any step.
+    The game moves, as in any step.  Raises MiniganError for unrolled updates.
     """
+    if game.updates == "unrolled":
+        raise MiniganError(
+            "unrolled updates of D are thousands of functions, too many for a picture: draw the "
+            "game without them, with --set updates=alternate --set unroll=0"
+        )
     recorder = _Recorder(game, x)
     with recorder.listening():
         play_step(game, [x])

@@ -42,6 +42,7 @@ import itertools
 from minigan import nn
 from minigan.autograd import Tensor
 from minigan.errors import MiniganError
+from minigan.models.minibatch import minibatch_layers
 
 WIDTHS = (512, 256, 128, 64)
 
@@ -74,6 +75,7 @@ def dcgan(
     widths: tuple[int, ...] = WIDTHS,
     *,
     d_norm: str = "batch",
+    d_minibatch: str = "none",
     algorithm: str = "auto",
 ) -> tuple[Generator, Discriminator]:
     """The pair for images of that shape, with fresh weights.
@@ -85,6 +87,7 @@ def dcgan(
             gradient (``minigan.penalties``) "none", or "layer", which Gulrajani et al. 2017,
             section 4, recommend then, or "instance".  Without a normalisation after it a
             convolution has a bias.
+        d_minibatch: what D sees of the batch as a whole, see ``minigan.models.minibatch``.
         algorithm: of the convolutions, see ``functional.conv2d``.
 
     Keys of the state dicts are those of the usual PyTorch DCGAN, ``main.0.weight`` and so on, where
@@ -111,7 +114,8 @@ def dcgan(
         side //= 2
         conv = nn.Conv2d(n_in, n_out, **{**between, "bias": d_norm == "none"})
         down += [conv, *_norm(d_norm, n_out, side), nn.LeakyReLU(0.2)]
-    D = Discriminator([*down, nn.Conv2d(first, 1, **ends)])
+    of_batch, more = minibatch_layers(d_minibatch, first * top * top)
+    D = Discriminator([*down, *of_batch, nn.Conv2d(first + more, 1, **ends)])
 
     for network in (G, D):
         _start(network)

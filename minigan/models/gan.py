@@ -16,6 +16,7 @@ import numpy as np
 
 from minigan import nn
 from minigan.autograd import Tensor, no_grad
+from minigan.models.minibatch import minibatch_layers
 
 Shape = tuple[int, ...]
 
@@ -48,8 +49,13 @@ def _squash(shape: Shape, activation: nn.Module) -> list[nn.Module]:
     return [activation] if len(shape) == 3 else []
 
 
-def gan(shape: Shape, latent_dim: int) -> tuple[Generator, Discriminator]:
+def gan(
+    shape: Shape, latent_dim: int, *, d_minibatch: str = "none"
+) -> tuple[Generator, Discriminator]:
     """G: latent-128-256-512-1024-pixels, D: pixels-512-256-1; pixels in [-1, 1].
+
+    Args:
+        d_minibatch: what D sees of the batch as a whole, see ``minigan.models.minibatch``.
 
     >>> G, D = gan((1, 28, 28), 100)
     >>> sum(p.numel() for p in G.parameters()), sum(p.numel() for p in D.parameters())
@@ -60,10 +66,11 @@ def gan(shape: Shape, latent_dim: int) -> tuple[Generator, Discriminator]:
     for n_in, n_out in [(128, 256), (256, 512), (512, 1024)]:
         layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.LeakyReLU(0.2)]
     G = Generator([*layers, nn.Linear(1024, pixels), *_squash(shape, nn.Tanh())], shape)
+    of_batch, more = minibatch_layers(d_minibatch, 256)
     D = Discriminator([
         nn.Linear(pixels, 512), nn.LeakyReLU(0.2),
         nn.Linear(512, 256), nn.LeakyReLU(0.2),
-        nn.Linear(256, 1),
+        *of_batch, nn.Linear(256 + more, 1),
     ])  # fmt: skip
     return G, D
 

@@ -1,11 +1,18 @@
-"""The pair of PacGAN's experiments with points of the plane (Lin et al. 2018, section 4.1).
+"""Pairs of experiments with points of the plane, where every mode can be counted.
+
+    gan-toy     PacGAN's (Lin et al. 2018, section 4.1)
+    gan-tanh    those of unrolled GANs' released notebook (Metz et al. 2017)
 
 VEEGAN's table (Srivastava et al. 2017) and PacGAN's are about the same two mixtures, but with
 other networks, and these alone move a plain GAN on the ring from 1 mode to 6.3 of 8.  So whoever
-counts modes says with which networks: these are PacGAN's, as in its released code.
+counts modes says with which networks.
 
-G: z (N, latent) -> points (N, n): four hidden layers of 400 units, batch normalisation and ReLU.
-D: points (N, n) -> logits (N, 1): three layers of maxout, 200 units of 5 pieces.
+G: z (N, latent) -> points (N, n).
+    gan-toy     four hidden layers of 400 units, batch normalisation and ReLU
+    gan-tanh    two hidden layers of 128 units, tanh
+D: points (N, n) -> logits (N, 1).
+    gan-toy     three layers of maxout, 200 units of 5 pieces
+    gan-tanh    two hidden layers of 128 units, tanh
 """
 
 from __future__ import annotations
@@ -13,9 +20,12 @@ from __future__ import annotations
 from minigan import nn
 from minigan.errors import MiniganError
 from minigan.models.gan import Discriminator, Generator
+from minigan.models.minibatch import minibatch_layers
 
 
-def gan_toy(shape: tuple[int, ...], latent_dim: int) -> tuple[Generator, Discriminator]:
+def gan_toy(
+    shape: tuple[int, ...], latent_dim: int, *, d_minibatch: str = "none"
+) -> tuple[Generator, Discriminator]:
     """PacGAN's networks for points; all weights ~ N(0, 0.02^2), all biases 0.
 
     A hidden layer of G has no bias of its own, batch normalisation has one; G's last layer is
@@ -23,6 +33,7 @@ def gan_toy(shape: tuple[int, ...], latent_dim: int) -> tuple[Generator, Discrim
 
     Args:
         shape: (n,), the dimension of a point.
+        d_minibatch: what D sees of the batch as a whole, see ``minigan.models.minibatch``.
 
     Raises MiniganError for images.
 
@@ -30,11 +41,7 @@ def gan_toy(shape: tuple[int, ...], latent_dim: int) -> tuple[Generator, Discrim
     >>> sum(p.numel() for p in G.parameters()), sum(p.numel() for p in D.parameters())
     (484802, 405201)
     """
-    if len(shape) != 1:
-        raise MiniganError(
-            "the model gan-toy makes points and the data are images: choose another recipe"
-        )
-    (n,) = shape
+    (n,) = _point("gan-toy", shape)
     layers: list[nn.Module] = []
     for n_in in (latent_dim, 400, 400, 400):
         layers += [
@@ -45,8 +52,10 @@ def gan_toy(shape: tuple[int, ...], latent_dim: int) -> tuple[Generator, Discrim
             nn.ReLU(),
         ]
     G = Generator([*layers, nn.Linear(400, n)], shape)
+    of_batch, more = minibatch_layers(d_minibatch, 200)
     D = Discriminator([
-        nn.Maxout(n, 200, 5), nn.Maxout(200, 200, 5), nn.Maxout(200, 200, 5), nn.Linear(200, 1),
+        nn.Maxout(n, 200, 5), nn.Maxout(200, 200, 5), nn.Maxout(200, 200, 5),
+        *of_batch, nn.Linear(200 + more, 1),
     ])  # fmt: skip
     for network in (G, D):
         _start(network)
@@ -60,3 +69,44 @@ def _start(network: nn.Module) -> None:
             nn.init.normal_(layer.weight, 0.0, 0.02)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def gan_tanh(shape: tuple[int, ...], latent_dim: int) -> tuple[Generator, Discriminator]:
+    """The networks of the notebook released with unrolled GANs (poolio/unrolled_gan).
+
+    Weights are orthogonal with gain 1.4, all biases 0.  The notebook says that its networks are not
+    those of the paper.
+
+    Args:
+        shape: (n,), the dimension of a point.
+
+    Raises MiniganError for images.
+
+    >>> G, D = gan_tanh((2,), 256)
+    >>> sum(p.numel() for p in G.parameters()), sum(p.numel() for p in D.parameters())
+    (49666, 17025)
+    """
+    (n,) = _point("gan-tanh", shape)
+    G = Generator(_tanh_layers(latent_dim, n), shape)
+    D = Discriminator(_tanh_layers(n, 1))
+    for parameter in [*G.parameters(), *D.parameters()]:
+        if parameter.ndim > 1:
+            nn.init.orthogonal_(parameter, 1.4)
+        else:
+            nn.init.zeros_(parameter)
+    return G, D
+
+
+def _tanh_layers(n_in: int, n_out: int) -> list[nn.Module]:
+    return [
+        nn.Linear(n_in, 128), nn.Tanh(), nn.Linear(128, 128), nn.Tanh(), nn.Linear(128, n_out)
+    ]  # fmt: skip
+
+
+def _point(model: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape; MiniganError unless it is that of a point."""
+    if len(shape) != 1:
+        raise MiniganError(
+            f"the model {model} makes points and the data are images: choose another recipe"
+        )
+    return shape

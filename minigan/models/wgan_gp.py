@@ -27,6 +27,7 @@ import math
 
 from minigan import nn
 from minigan.errors import MiniganError
+from minigan.models.minibatch import minibatch_layers
 
 WIDTHS = (256, 128, 64)
 HIDDEN = (512, 512, 512)
@@ -75,13 +76,18 @@ def wgan_gp(
 
 
 def points(
-    shape: tuple[int, ...], latent_dim: int = 2, widths: tuple[int, ...] = HIDDEN
+    shape: tuple[int, ...],
+    latent_dim: int = 2,
+    widths: tuple[int, ...] = HIDDEN,
+    *,
+    d_minibatch: str = "none",
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """The pair for points: z (N, latent) -> (N, n), and (N, n) -> outputs (N, 1).
 
     Args:
         shape: (n,), the dimension of a point.
         widths: of the hidden layers, in both networks from the first to the last.
+        d_minibatch: what D sees of the batch as a whole, see ``minigan.models.minibatch``.
 
     Weights are uniform with the variance 2 / fan_in, in the last layers 2 / (fan_in + fan_out);
     biases are 0.  Raises MiniganError for images.
@@ -94,13 +100,15 @@ def points(
         raise MiniganError(
             "the model points makes points and the data are images: choose model=wgan-gp"
         )
-    pair = []
-    for n_first, n_last in ((latent_dim, shape[0]), (shape[0], 1)):
-        layers: list[nn.Module] = []
-        for n_in, n_out in itertools.pairwise([n_first, *widths]):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        pair.append(_start(nn.Sequential(*layers, nn.Linear(widths[-1], n_last)), he=True))
-    return pair[0], pair[1]
+    G = nn.Sequential(*_hidden(latent_dim, widths), nn.Linear(widths[-1], shape[0]))
+    of_batch, more = minibatch_layers(d_minibatch, widths[-1])
+    D = nn.Sequential(*_hidden(shape[0], widths), *of_batch, nn.Linear(widths[-1] + more, 1))
+    return _start(G, he=True), _start(D, he=True)
+
+
+def _hidden(n: int, widths: tuple[int, ...]) -> list[nn.Module]:
+    pairs = itertools.pairwise([n, *widths])
+    return [layer for n_in, n_out in pairs for layer in (nn.Linear(n_in, n_out), nn.ReLU())]
 
 
 def _start(network: nn.Sequential, he: bool = False) -> nn.Sequential:

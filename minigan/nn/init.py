@@ -15,6 +15,7 @@ import numpy as np
 
 from minigan import draws
 from minigan.autograd import Tensor, no_grad
+from minigan.backends import to_numpy
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
@@ -87,6 +88,27 @@ def kaiming_normal_(
 ) -> Tensor:
     """N(0, gain^2 / fan) (He et al. 2015); the arguments of ``kaiming_uniform_``."""
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """gain times a random matrix whose rows (or columns, the fewer) are orthonormal: no direction
+    is stretched or shrunk more than another (Saxe et al. 2014).
+
+    A weight (out, in, *kernel) is seen as a matrix of ``out`` rows.
+
+    >>> from minigan import zeros
+    >>> w = orthogonal_(zeros(2, 3))
+    >>> bool(np.allclose(w @ w.t(), np.eye(2), atol=1e-6))
+    True
+    """
+    if tensor.ndim < 2 or tensor.numel() == 0:
+        raise ValueError(f"orthogonal_ needs a matrix (out, in, ...), got {tensor.shape}")
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
+    tall = to_numpy(draws.normal((max(rows, columns), min(rows, columns)), dtype=np.float64))
+    q, r = np.linalg.qr(tall)
+    q *= np.sign(np.diag(r))  # LAPACK's choice of signs would make some matrices more likely
+    with no_grad():
+        return tensor.copy_(gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
 def calculate_gain(nonlinearity: str, param: float = 0.01) -> float:

@@ -92,6 +92,8 @@ class CapturedStep:
     """
 
     def __init__(self, game: Game, batches: list[Tensor], labels: Sequence[Tensor] = ()):
+        if game.updates == "unrolled":
+            raise NotCaptured("its unrolled updates of D count their steps on the CPU")
         self.game = game
         self.optimizers = [game.opt_D, game.opt_G]
         self.inputs = [[Tensor(x.array.copy()) for x in given] for given in (batches, labels)]

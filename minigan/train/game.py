@@ -29,10 +29,12 @@ class Game:
         G: (N, latent) -> (N, *image).  In a conditional game, latent and labels (N, classes).
         D: (N, *image) -> (N, 1) logits.  In a conditional game, images and labels.
         draw_z: N -> noise (N, latent).
-        updates: ``"alternate"`` (Algorithm 1), ``"simultaneous"`` (the released code), or
-            ``"together"``: no game, G is the decoder and D the encoder of an autoencoder.
+        updates: ``"alternate"`` (Algorithm 1), ``"simultaneous"`` (the released code),
+            ``"unrolled"`` (``minigan.train.unrolled``), or ``"together"``: no game, G is the
+            decoder and D the encoder of an autoencoder.
         penalty: what D pays for its gradient, see ``minigan.penalties``.
         clip: D's weights are kept in [-clip, clip] after each of its updates; 0: they are free.
+        unroll: how many updates of D ahead G looks, with unrolled updates.
     """
 
     G: Module
@@ -44,6 +46,25 @@ class Game:
     updates: str = "alternate"
     penalty: Penalty | None = None
     clip: float = 0.0
+    unroll: int = 0
+
+
+def record(
+    game: Game,
+    d_loss: Tensor,
+    g_loss: Tensor,
+    real_logits: Tensor,
+    fake_logits: Tensor,
+    penalty: Tensor | None = None,
+) -> Record:
+    """What a step returns: both losses, what D thought of images and fakes, the penalty if any."""
+    values = {
+        "d_loss": d_loss.detach(),
+        "g_loss": g_loss.detach(),
+        "d_real": Tensor(game.objective.opinion(real_logits.array)),
+        "d_fake": Tensor(game.objective.opinion(fake_logits.array)),
+    }
+    return values if penalty is None else {**values, "penalty": penalty.detach()}
 
 
 def read(records: list[Record]) -> list[dict[str, float]]:

@@ -45,6 +45,7 @@ NEWER = {"random": "numpy", "tf32": False}  # what runs do that do not say: they
 NEWER_SETTINGS = {
     "d_norm": "batch", "d_steps_more": 0, "d_steps_first": 0, "d_steps_every": 0,
     "penalty": "none", "penalty_weight": 0.0, "clip": 0.0,
+    "pack": 1, "d_minibatch": "none", "unroll": 0, "d_lr": 0.0,
 }  # fmt: skip
 
 

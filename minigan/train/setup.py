@@ -31,13 +31,14 @@ def build_game(
     return Game(
         G=G,
         D=D,
-        opt_G=_optimizer(recipe, G),
-        opt_D=_optimizer(recipe, D),
+        opt_G=_optimizer(recipe, G, recipe.lr),
+        opt_D=_optimizer(recipe, D, recipe.d_lr or recipe.lr),
         objective=_objective(recipe),
         draw_z=lambda n: draw_z(recipe, n),
         updates=recipe.updates,
         penalty=penalties.build(recipe.penalty, recipe.penalty_weight, D),
         clip=recipe.clip,
+        unroll=recipe.unroll,
     )
 
 
@@ -45,10 +46,15 @@ def build_networks(
     recipe: Recipe, image_shape: tuple[int, ...], *, data_mean: np.ndarray | None = None
 ) -> tuple[Module, Module]:
     """The recipe's G and D with fresh weights; the arguments are those of ``build_game``."""
-    return models.build(
-        recipe.model, image_shape, recipe.latent_dim,
-        data_mean=data_mean, widths=recipe.widths, d_norm=recipe.d_norm, algorithm=recipe.algorithm,
-    )  # fmt: skip
+    settings = {
+        "data_mean": data_mean, "widths": recipe.widths, "d_norm": recipe.d_norm,
+        "d_minibatch": recipe.d_minibatch, "algorithm": recipe.algorithm,
+    }  # fmt: skip
+    if recipe.pack > 1:
+        return models.build_packed(
+            recipe.pack, recipe.model, image_shape, recipe.latent_dim, **settings
+        )
+    return models.build(recipe.model, image_shape, recipe.latent_dim, **settings)
 
 
 def data_shape(recipe: Recipe, channels: int = 1) -> tuple[int, ...]:
@@ -113,10 +119,8 @@ def d_updates_before(recipe: Recipe, step: int) -> int:
 
 def set_schedules(game: Game, recipe: Recipe, step: int, steps_per_epoch: int) -> None:
     """Learning rate and momentum for step 0, 1, 2, ...: functions of the step alone."""
-    for optimizer in (game.opt_D, game.opt_G):
-        optimizer.lr = optim.schedules.exponential(recipe.lr, recipe.lr_decay, recipe.lr_floor)(
-            step
-        )
+    for optimizer, lr in ((game.opt_D, recipe.d_lr or recipe.lr), (game.opt_G, recipe.lr)):
+        optimizer.lr = optim.schedules.exponential(lr, recipe.lr_decay, recipe.lr_floor)(step)
         if recipe.optimizer != "adam" and recipe.momentum_epochs:
             ramp = optim.schedules.linear(
                 recipe.momentum, recipe.momentum_end, recipe.momentum_epochs * steps_per_epoch
@@ -132,10 +136,10 @@ def _objective(recipe: Recipe) -> Any:
     )
 
 
-def _optimizer(recipe: Recipe, network: Module) -> Any:
+def _optimizer(recipe: Recipe, network: Module, lr: float) -> Any:
     parameters = network.parameters()
     if recipe.optimizer == "adam":
-        return optim.Adam(parameters, lr=recipe.lr, betas=recipe.betas)
+        return optim.Adam(parameters, lr=lr, betas=recipe.betas)
     if recipe.optimizer == "sgd":
-        return optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum)
-    return optim.RMSprop(parameters, lr=recipe.lr, momentum=recipe.momentum)
+        return optim.SGD(parameters, lr=lr, momentum=recipe.momentum)
+    return optim.RMSprop(parameters, lr=lr, momentum=recipe.momentum)

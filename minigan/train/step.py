@@ -18,7 +18,8 @@ from collections.abc import Sequence
 
 from minigan.autograd import Tensor, no_grad
 from minigan.train.autoencode import together
-from minigan.train.game import Game, Record, read
+from minigan.train.game import Game, Record, read, record
+from minigan.train.unrolled import unrolled
 
 __all__ = ["Game", "Record", "alternate", "play_step", "read", "simultaneous"]
 
@@ -63,7 +64,7 @@ def alternate(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = ()) 
     g_loss.backward(inputs=G.parameters())
     game.opt_G.step()
 
-    return _record(game, d_loss, g_loss, real_logits, fake_logits, penalty)
+    return record(game, d_loss, g_loss, real_logits, fake_logits, penalty)
 
 
 def simultaneous(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = ()) -> Record:
@@ -92,10 +93,15 @@ def simultaneous(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = (
     game.opt_D.step()
     game.opt_G.step()
     _clip(game)
-    return _record(game, d_loss, g_loss, real_logits, fake_logits, penalty)
+    return record(game, d_loss, g_loss, real_logits, fake_logits, penalty)
 
 
-PLAYS = {"alternate": alternate, "simultaneous": simultaneous, "together": together}
+PLAYS = {
+    "alternate": alternate,
+    "simultaneous": simultaneous,
+    "unrolled": unrolled,
+    "together": together,
+}
 
 
 def _d_loss(
@@ -115,15 +121,3 @@ def _clip(game: Game) -> None:
         with no_grad():
             for weight in game.D.parameters():
                 weight.clamp_(-game.clip, game.clip)
-
-
-def _record(
-    game: Game, d_loss: Tensor, g_loss: Tensor, real: Tensor, fake: Tensor, penalty: Tensor | None
-) -> Record:
-    record = {
-        "d_loss": d_loss.detach(),
-        "g_loss": g_loss.detach(),
-        "d_real": Tensor(game.objective.opinion(real.array)),
-        "d_fake": Tensor(game.objective.opinion(fake.array)),
-    }
-    return record if penalty is None else {**record, "penalty": penalty.detach()}
