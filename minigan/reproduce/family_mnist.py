@@ -19,7 +19,7 @@ from PIL import Image
 
 from minigan import data, plots, recipes
 from minigan.evaluate import features, report
-from minigan.reproduce.family import ENTRANTS, Entrant
+from minigan.reproduce.family import ON_IMAGES, Entrant
 from minigan.reproduce.result import Outcome, Picture, Task, counted
 from minigan.reproduce.samples import drawn
 from minigan.reproduce.speckle import median
@@ -61,11 +61,11 @@ def reproduce(task: Task) -> Outcome:
     seeds = range(task.seed, task.seed + plan.seeds)
     runs = train_all(
         task,
-        [wanted(entrant, seed, plan.steps) for seed in seeds for entrant in ENTRANTS],
+        [wanted(entrant, seed, plan.steps) for seed in seeds for entrant in ON_IMAGES],
         every=1000,
     )
     rows, shown = [], {}
-    for entrant, run in zip(ENTRANTS * plan.seeds, runs):
+    for entrant, run in zip(ON_IMAGES * plan.seeds, runs):
         images = drawn(max(run.checkpoints().items())[1], plan.samples)
         material = report.Material(samples=images, train=train, test=test)
         rows.append(row(entrant, run, material))
