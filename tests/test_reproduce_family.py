@@ -21,7 +21,7 @@ from minigan.train import record
 
 
 def test_every_objective_and_penalty_takes_part():
-    on_points = [e.recipe(family_points.base("ring8"), points=True) for e in family.ON_POINTS]
+    on_points = [e.recipe(family_points.base("ring8"), points=True) for e in family.ENTRANTS]
     assert {recipe.objective for recipe in on_points} == set(OBJECTIVES)
     assert {recipe.penalty for recipe in on_points} == {"none", *PENALTIES}
     assert len({e.name for e in family.ENTRANTS}) == len(family.ENTRANTS)
@@ -31,7 +31,7 @@ def test_every_objective_and_penalty_takes_part():
 def test_an_entrant_changes_its_idea_and_nothing_else(entrant):
     allowed = {"objective", "penalty", "penalty_weight", "clip", "d_steps", "pack", "d_minibatch",
                "updates", "unroll", "optimizer", "lr"}  # fmt: skip
-    assert {*entrant.settings, *(entrant.on_points or {}), *(entrant.on_images or {})} <= allowed
+    assert {*entrant.settings, *entrant.on_points, *entrant.on_images} <= allowed
     if entrant.name != "wgan":  # whose critic momentum made unstable
         assert not {"optimizer", "lr"} & {*entrant.settings}
 
@@ -44,8 +44,8 @@ def small(monkeypatch):
 
 def test_points(small, tmp_path, monkeypatch):
     """Some of them, from two seeds, with their own networks: two steps each."""
-    chosen = [e for e in family.ON_POINTS if e.name in ("non-saturating", "wgan-gp", "unrolled")]
-    monkeypatch.setattr(family_points, "ON_POINTS", chosen)
+    chosen = [e for e in family.ENTRANTS if e.name in ("non-saturating", "wgan-gp", "pacgan2")]
+    monkeypatch.setattr(family_points, "ENTRANTS", chosen)
     monkeypatch.setattr(family_points, "SETTINGS", {"widths": (4,), "batch_size": 8})
     monkeypatch.setattr(family_points, "QUICK", family_points.Plan(seeds=2, steps=2))
     monkeypatch.setattr(family_points, "MIXTURES", {"ring8": 8})
@@ -99,7 +99,7 @@ def test_mnist(small, tmp_path, monkeypatch):
     part = Dataset("mnist", "train", images, labels, tuple("0123456789"))
     monkeypatch.setattr(family_mnist.data, "load", lambda *a, **k: part)
     monkeypatch.setattr(family_mnist, "QUICK", family_mnist.Plan(1, 2, 40, 50))
-    monkeypatch.setattr(family_mnist, "ON_IMAGES", family.ON_IMAGES[:2])
+    monkeypatch.setattr(family_mnist, "ENTRANTS", family.ENTRANTS[:2])
     result = reproductions.run("family-mnist", tmp_path / "out", quick=True, runs=tmp_path / "r")
     rows = result["measured"]["entrants"]
     assert [row["entrant"] for row in rows] == ["non-saturating", "minimax"]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from minigan import data, plots, recipes
 from minigan.evaluate import features, report
-from minigan.reproduce.family import ON_IMAGES, Entrant
+from minigan.reproduce.family import ENTRANTS, Entrant
 from minigan.reproduce.result import Outcome, Picture, Task, counted
 from minigan.reproduce.samples import drawn
 from minigan.reproduce.speckle import median
@@ -48,7 +48,9 @@ def wanted(entrant: Entrant, seed: int, steps: int) -> Training:
     """The training of an entrant."""
     base = recipes.override(recipes.get("gan"), {"data": "mnist"})
     recipe = entrant.recipe(base, points=False)
-    return Training(f"family-{entrant.name}-mnist-seed{seed}", recipe, seed, steps)
+    return Training(
+        f"family-{entrant.name.replace(' ', '-')}-mnist-seed{seed}", recipe, seed, steps
+    )
 
 
 def reproduce(task: Task) -> Outcome:
@@ -61,11 +63,11 @@ def reproduce(task: Task) -> Outcome:
     seeds = range(task.seed, task.seed + plan.seeds)
     runs = train_all(
         task,
-        [wanted(entrant, seed, plan.steps) for seed in seeds for entrant in ON_IMAGES],
+        [wanted(entrant, seed, plan.steps) for seed in seeds for entrant in ENTRANTS],
         every=1000,
     )
     rows, shown = [], {}
-    for entrant, run in zip(ON_IMAGES * plan.seeds, runs):
+    for entrant, run in zip(ENTRANTS * plan.seeds, runs):
         images = drawn(max(run.checkpoints().items())[1], plan.samples)
         material = report.Material(samples=images, train=train, test=test)
         rows.append(row(entrant, run, material))
