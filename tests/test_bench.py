@@ -3,12 +3,14 @@
 import json
 
 import minigan_bench
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from minigan_bench import critic
 from minigan_bench.timing import BLOCK, SETTLE, take_turns
 
 import minigan
-from minigan import recipes
+from minigan import models, penalties, recipes
 from minigan.cli import program
 
 
@@ -97,6 +99,71 @@ def test_parts_of_a_bench_from_the_command_line():
     found = json.loads(result.stdout)
     assert "layers" in found
     assert "sides" not in found
+
+
+def test_bench_of_a_critic(monkeypatch):
+    assert critic.PAIRS.keys() == {"gan", "dcgan-28"} == critic.TURNS.keys() == critic.STEPS.keys()
+    small = {"d_norm": "none", "widths": "4,2"}
+    monkeypatch.setattr(critic, "PAIRS", {"dcgan-28": small})
+    result = minigan_bench.run("wgan-gp", steps=2, batch_size=2, threads=1)
+    for pair in result["pairs"].values():
+        sides = pair["sides"]
+        for own in ("minigan", "minigan, no penalty"):
+            peers = [
+                side for side in sides if side.startswith("PyTorch")
+                and side.endswith("penalty") == own.endswith("penalty")
+            ]  # fmt: skip
+            if peers:
+                best = min(peers, key=lambda side: sides[side]["median_ms"])
+                assert pair["ratios"][own]["best_peer"] == best
+                expected = sides[best]["median_ms"] / sides[own]["median_ms"]
+                assert pair["ratios"][own]["median"] == pytest.approx(expected)
+        cost = sides["minigan"]["median_ms"] / sides["minigan, no penalty"]["median_ms"]
+        assert pair["penalty_costs"]["minigan"] == pytest.approx(cost)
+        assert not any("no penalty" in side for side in pair["penalty_costs"])
+    text = minigan_bench.table(result)
+    assert "dcgan-28: one update of D" in text
+    with pytest.raises(minigan.MiniganError, match="leave out --set"):
+        minigan_bench.run("wgan-gp", settings={"lr": 1})
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan-28"])
+def test_both_critics_pay_the_same(monkeypatch, name):
+    torch = pytest.importorskip("torch", reason="PyTorch is the other side")
+    from minigan_bench import peer
+
+    rng = np.random.default_rng(0)
+    x, fake = rng.standard_normal((2, 3, 1, 28, 28))
+    eps = rng.random((3, 1, 1, 1))
+    monkeypatch.setattr(penalties, "_one_each", lambda x: eps)
+    minigan.manual_seed(0)
+    if name == "gan":
+        D, theirs = models.build("gan", (1, 28, 28), 5)[1], peer.gan(784, 5)[1]
+    else:
+        D = models.build("dcgan", (1, 28, 28), 5, widths=(4, 2), d_norm="none")[1]
+        theirs = peer.dcgan((1, 28, 28), 5, (4, 2), d_norm="none")[1]
+    theirs.load_state_dict({k: torch.tensor(v) for k, v in D.state_dict().items()})
+    D, theirs = D.double(), theirs.double()
+    with minigan.no_grad(), torch.no_grad():  # lengths of the order of 1
+        for ours, other in zip(D.parameters(), theirs.parameters(), strict=True):
+            ours *= 5.0
+            other *= 5.0
+    penalty = penalties.WassersteinGP(weight=1.0)(D, minigan.Tensor(x), minigan.Tensor(fake))
+    expected = critic.peer_penalty(theirs, *map(torch.tensor, (x, fake, eps)))
+    assert penalty.item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_games_that_the_peer_does_not_play_are_not_compared(monkeypatch):
+    monkeypatch.setattr(minigan_bench, "peak_memory", lambda *_: 1.0)
+    recipe = recipes.get("gan")
+    assert minigan_bench._has_peer(recipe)
+    for change in ({"objective": "hinge"}, {"clip": 1.0}, {"penalty": "r1", "penalty_weight": 1}):
+        assert not minigan_bench._has_peer(recipes.override(recipe, change))
+    result = minigan_bench.run(
+        "gan", steps=2, batch_size=2, threads=1, settings={"objective": "least-squares"}
+    )
+    assert result["sides"].keys() == {"minigan"}
+    assert "does not play this game" in minigan_bench.table(result)
 
 
 def test_unknown_recipe_is_a_one_line_error():

@@ -34,6 +34,7 @@ PEERS = {
 MLP_SIDES = ("minigan", "PyTorch", "PyTorch fused")
 DCGAN_SIDES = ("minigan", "minigan im2col", "PyTorch fused", "PyTorch channels-last")
 PARTS = ("step", "layers")
+CRITIC = "wgan-gp"  # of this recipe the critic's update is timed, see critic.py
 
 # A step of a DCGAN takes about a second: a few are enough, and a turn is one step, because the
 # threads of the library before wait for work, and disturb, for some milliseconds only.
@@ -65,6 +66,10 @@ def run(
     ``layers.run`` returns.
     """
     recipe = recipes.override(recipes.get(name), dict(settings or {}))
+    if name == CRITIC and settings:
+        raise MiniganError(
+            f"bench {CRITIC} times the critic of two fixed pairs of networks: leave out --set"
+        )
     if batch_size is not None:
         recipe = recipes.override(recipe, {"batch_size": batch_size})
     if importlib.util.find_spec("threadpoolctl") is None:
@@ -78,6 +83,12 @@ def run(
         "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "versions": versions(),
     }
+    if name == CRITIC:
+        from minigan_bench import critic
+
+        with using_threads(count):
+            pairs = critic.run(steps, batch_size)
+        return {**result, "batch_size": batch_size or critic.BATCH, "pairs": pairs}
     with using_threads(count):
         if "step" in parts:
             result.update(_compare_steps(recipe, count, steps))
@@ -92,7 +103,7 @@ def _compare_steps(recipe: recipes.Recipe, count: int, steps: int | None) -> dic
     convolutional = recipe.model == "dcgan"
     steps = steps or (DCGAN_STEPS if convolutional else 300)
     names = DCGAN_SIDES if convolutional else MLP_SIDES
-    if importlib.util.find_spec("torch") is None:
+    if importlib.util.find_spec("torch") is None or not _has_peer(recipe):
         names = tuple(side for side in names if side in OWN)
     calls = {side: _step(side, recipe) for side in names}
     timings, turns = take_turns(calls, steps, **(DCGAN_TURNS if convolutional else {}))
@@ -136,6 +147,10 @@ def table(result: dict[str, Any]) -> str:
             f"the machine is busy (load {result['load_before']:.1f} in the minute before): whoever "
             "shares a core is slowed down, PyTorch most; measure again on an idle one"
         )
+    if "pairs" in result:
+        from minigan_bench import critic
+
+        lines += critic.lines(result["pairs"])
     if "sides" in result:
         lines += ["", *_step_lines(result)]
     if "layers" in result:
@@ -161,8 +176,17 @@ def _step_lines(result: dict[str, Any]) -> list[str]:
             f"(ratio of medians; turn by turn {low:.2f} - {high:.2f})"
         )
     if "ratios" not in result:
-        lines.append("PyTorch is not installed, so there is nothing to compare with.")
+        lines.append(
+            "Nothing to compare with: PyTorch is not installed, or its side does not play this game"
+        )
     return lines
+
+
+def _has_peer(recipe: recipes.Recipe) -> bool:
+    """Whether peer.py plays this recipe's game: that of 2014, with these networks."""
+    return recipe.model in ("gan", "gan-relu", "gan-paper", "gan-toy", "dcgan") and (
+        recipe.objective, recipe.penalty, recipe.clip, recipe.d_norm
+    ) == ("non-saturating", "none", 0, "batch")  # fmt: skip
 
 
 def _step(side: str, recipe: recipes.Recipe) -> Callable[[], object]:

@@ -106,9 +106,12 @@ class ConvDiscriminator(nn.Module):
 
 
 def dcgan(
-    shape: tuple[int, int, int], latent_dim: int, widths: tuple[int, ...]
+    shape: tuple[int, int, int], latent_dim: int, widths: tuple[int, ...], d_norm: str = "batch"
 ) -> tuple[ConvGenerator, ConvDiscriminator]:
-    """The networks of minigan.models.dcgan, as in PyTorch's own DCGAN example."""
+    """The networks of minigan.models.dcgan, as in PyTorch's own DCGAN example.
+
+    ``d_norm``: "batch", or "none": no normalisation in D, whose convolutions then have biases.
+    """
     channels, side, _ = shape
     top, first, last = side // 2 ** len(widths), widths[0], widths[-1]
     between = {"kernel_size": 4, "stride": 2, "padding": 1, "bias": False}
@@ -121,7 +124,8 @@ def dcgan(
 
     down = [nn.Conv2d(channels, last, **between), nn.LeakyReLU(0.2, inplace=True)]
     for n_in, n_out in itertools.pairwise(reversed(widths)):
-        down += [nn.Conv2d(n_in, n_out, **between), nn.BatchNorm2d(n_out)]
+        down += [nn.Conv2d(n_in, n_out, **{**between, "bias": d_norm == "none"})]
+        down += [nn.BatchNorm2d(n_out)] if d_norm == "batch" else []
         down += [nn.LeakyReLU(0.2, inplace=True)]
     D = ConvDiscriminator(*down, nn.Conv2d(first, 1, **ends))
 

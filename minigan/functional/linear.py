@@ -92,10 +92,28 @@ class Linear(Function):
     def backward(self, gy):
         x, W = self.saved_inputs()
         gz = gy if self.slope == 1 else LeakyReLUGrad(self.slope)(gy, self.saved_output())
-        gx = Matmul()(gz, W) if self.needs[0] else None
+        gx = LinearInputGrad()(gz, W) if self.needs[0] else None
         gW = LinearWeightGrad()(gz, x) if self.needs[1] else None
         gb = Sum((0,), keepdim=False)(gz) if len(self.needs) == 3 and self.needs[2] else None
         return gx, gW, gb
+
+
+# As with convolutions, the gradients are differentiated by one another: to any order it is one of
+# the three, Linear without a bias, LinearInputGrad and LinearWeightGrad.
+
+
+class LinearInputGrad(Function):
+    """gx = gy W.  gy: (N, out), W: (out, in) -> (N, in);  ggy = g W^T,  gW = gy^T g."""
+
+    def forward(self, gy, W):
+        self.save_inputs(0, 1)
+        return product(gy, W)
+
+    def backward(self, g):
+        gy, W = self.saved_inputs()
+        ggy = Linear()(g, W) if self.needs[0] else None
+        gW = LinearWeightGrad()(gy, g) if self.needs[1] else None
+        return ggy, gW
 
 
 class LinearWeightGrad(Function):
@@ -114,8 +132,8 @@ class LinearWeightGrad(Function):
 
     def backward(self, g):
         gy, x = self.saved_inputs()
-        ggy = matmul(x, g.T) if self.needs[0] else None
-        gx = matmul(gy, g) if self.needs[1] else None
+        ggy = Linear()(x, g) if self.needs[0] else None
+        gx = LinearInputGrad()(gy, g) if self.needs[1] else None
         return ggy, gx
 
 
