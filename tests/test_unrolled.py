@@ -103,6 +103,37 @@ def test_one_more_update_of_d_for_each_batch():
     assert game.opt_G.steps.tolist() == [1] * 4
 
 
+class Conditional(nn.Module):
+    """A network that is given labels beside."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def forward(self, x, y):
+        return self.network(minigan.cat([x, y], 1))
+
+
+def conditional_pair():
+    G, D = pair()
+    G = nn.Sequential(nn.Linear(LATENT + 4, WIDTH), *G[1:])
+    D = nn.Sequential(nn.Linear(2 + 4, WIDTH), *D[1:])
+    return Conditional(G), Conditional(D)
+
+
+def test_labels_go_to_both_networks():
+    labels = np.eye(4)[np.arange(BATCH) % 4]
+    games = {k: make_game(k, networks=conditional_pair) for k in (0, 2)}
+    games["plain"] = make_game(0, networks=conditional_pair, updates="alternate")
+    for game in games.values():
+        minigan.manual_seed(5)
+        play_step(game, [batch(), batch(1)], [Tensor(labels), Tensor(labels[::-1].copy())])
+    states = {k: state(game) for k, game in games.items()}
+    for key, value in states["plain"].items():
+        np.testing.assert_array_equal(states[0][key], value, err_msg=key)
+    first, ahead = (next(games[k].G.parameters()).grad.numpy() for k in (0, 2))
+    assert 1e-6 < np.abs(ahead - first).max() < np.inf
+
+
 # Looking ahead ------------------------------------------------------------------------------
 
 

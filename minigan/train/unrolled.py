@@ -15,6 +15,8 @@ end D has moved once.
 In the notebook released with the paper (poolio/unrolled_gan) D's optimiser is Adam, and Adam is
 unrolled, from its moments at that time; so it is here.  There both players move from the same point
 and batch; here D goes first, as in Algorithm 1, so that without unrolling this is ``alternate``.
+
+A D that draws random numbers or keeps statistics does so in the calls ahead too.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ ZERO_SUM = (Minimax, Wasserstein)
 def unrolled(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = ()) -> Record:
     """D first, as in Algorithm 1, then G against the D of k further updates; k is ``game.unroll``.
 
-    The arguments are those of ``play_step``.
+    Arguments and what it returns are those of ``play_step``; g_loss is f(theta_G, theta_D^k).
     """
     G, D, objective = game.G, game.D, game.objective
 
