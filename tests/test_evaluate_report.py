@@ -36,8 +36,9 @@ def test_the_command_knows_the_questions():
     assert tuple(QUESTIONS) == METRICS
 
 
-# Of grey digits; modes asks about points, stacked about three channels.
-GREY = [name for name in QUESTIONS if name not in ("modes", "stacked")]
+# Of samples of grey digits; modes asks about points, stacked about three channels, likelihood about
+# a density.
+GREY = [name for name in QUESTIONS if name not in ("modes", "stacked", "likelihood")]
 
 
 @pytest.mark.parametrize("name", GREY)

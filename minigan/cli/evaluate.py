@@ -10,7 +10,8 @@ import click
 from minigan.cli import backend_option, debug_option, json_option
 from minigan.cli.sample import at_least_1, checkpoint_option, seed_option
 
-METRICS = ("classes", "distance", "precision-recall", "neighbours", "parzen", "modes", "stacked")
+METRICS = ("classes", "distance", "precision-recall", "neighbours", "parzen", "likelihood", "modes",
+           "stacked")  # fmt: skip
 
 
 @click.command(
@@ -22,6 +23,8 @@ The metrics:
   precision-recall  share of good samples, share of the data reached, k = 3  (digits of MNIST)
   neighbours        pixel distance to the nearest training image: is it memorising?
   parzen            the log-likelihood of Goodfellow et al. 2014, Table 1: best avoided, but theirs
+  likelihood        of binarised test images under a VAE, by importance sampling with --codes
+                    codes an image (Burda et al. 2016: 5000)
   modes             modes captured, share of samples near one  (ring8, grid25)
   stacked           combinations of digits, of 1000, and how evenly  (stacked-mnist; -n 26000
                     is what the literature takes)
@@ -38,6 +41,8 @@ Examples:
               help="Which; repeatable.  [default: all that suit the data]")  # fmt: skip
 @click.option("--n", "-n", type=at_least_1, default=10_000, show_default=True,
               help="How many samples.")  # fmt: skip
+@click.option("--codes", type=at_least_1, default=100, show_default=True,
+              help="k of the metric likelihood.")  # fmt: skip
 @click.option("--data-dir", metavar="DIR", help="Where MNIST's files are, if not where they were.")
 @click.option("--picture", metavar="FILE", help="Samples beside their nearest training images.")
 @seed_option
@@ -49,6 +54,7 @@ def evaluate(
     run: str,
     metrics: tuple[str, ...],
     n: int,
+    codes: int,
     data_dir: str | None,
     picture: str | None,
     seed: int,
@@ -56,11 +62,13 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Draw samples from RUN, a folder or a checkpoint file, and measure them."""
+    import dataclasses
+
     import numpy as np
 
     from minigan import plots, train
     from minigan.errors import MiniganError
-    from minigan.evaluate import neighbours, report
+    from minigan.evaluate import importance, neighbours, report
     from minigan.train.sampling import unit
 
     path = train.choose(run, checkpoint)
@@ -69,6 +77,10 @@ def evaluate(
     z = train.draw_z(recipe, n, np.random.default_rng(seed))
     samples = unit(train.generate(G, z), recipe)
     material = _material(samples, recipe, data_dir or config.data_dir)
+    if recipe.model == "vae":
+        decoder, encoder, _, _ = train.load_autoencoder(path)
+        model = importance.of_networks(decoder, encoder)
+        material = dataclasses.replace(material, model=model, codes=codes)
     if material.train.checksum != config.data_checksum:
         raise MiniganError(
             f"{recipe.data} is not the data that {run} was trained on (its checksum differs): "

@@ -19,7 +19,15 @@ from minigan.data import Dataset, stacked
 from minigan.data.images import resize
 from minigan.data.toy import MIXTURES
 from minigan.errors import MiniganError
-from minigan.evaluate import classifier, features, modes, neighbours, parzen, precision_recall
+from minigan.evaluate import (
+    classifier,
+    features,
+    importance,
+    modes,
+    neighbours,
+    parzen,
+    precision_recall,
+)
 
 LOOKED_UP = 500  # samples whose nearest training image is looked for
 PAIRED = 10_000  # real images, at most, for precision and recall
@@ -34,12 +42,16 @@ class Material:
         train: what the generator learnt from.
         test: data of the same kind that it has not seen, or None if there are none.
         valid: images by which a Parzen window is chosen, or None: the first tenth of ``test``.
+        model: of a VAE, which has a density; otherwise None.
+        codes: k, by which that is estimated.
     """
 
     samples: np.ndarray
     train: Dataset
     test: Dataset | None = None
     valid: Dataset | None = None
+    model: importance.LatentModel | None = None
+    codes: int = importance.CODES
 
     @cached_property
     def classifier(self) -> classifier.Classifier:
@@ -147,6 +159,18 @@ def likelihood(material: Material) -> dict[str, Any]:
     }
 
 
+def model_likelihood(material: Material) -> dict[str, Any]:
+    """The log-likelihood of binarised test images under a VAE, by importance sampling."""
+    if material.model is None:
+        raise MiniganError(
+            "--metric likelihood needs the density of a VAE, and this run has none: expected a run "
+            "of minigan train vae; parzen needs samples only"
+        )
+    x = importance.binarised(material.unseen("likelihood").x)
+    found = importance.likelihood(material.model, backends.xp().asarray(x), material.codes)
+    return {"test": found}
+
+
 def toy_modes(material: Material) -> dict[str, Any]:
     """Modes captured and the share of samples near one, of ring8 and grid25."""
     name = material.train.name
@@ -186,6 +210,7 @@ QUESTIONS: dict[str, Callable[[Material], dict[str, Any]]] = {
     "precision-recall": precision_and_recall,
     "neighbours": nearest,
     "parzen": likelihood,
+    "likelihood": model_likelihood,
     "modes": toy_modes,
     "stacked": stacked_modes,
 }
@@ -206,7 +231,10 @@ def suitable(material: Material) -> list[str]:
     if not material.train.is_images:
         return ["modes"] if MIXTURES[material.train.name].modes.shape[1] == 2 else []
     names = ["classes", "distance", "precision-recall"] if material.train.name == "mnist" else []
-    return [*names, "neighbours", *(["parzen"] if material.test is not None else [])]
+    unseen = [] if material.test is None else ["parzen"]
+    if unseen and material.model is not None:
+        unseen.append("likelihood")
+    return [*names, "neighbours", *unseen]
 
 
 # The answers ----------------------------------------------------------------------------------
@@ -252,8 +280,8 @@ def lines(result: Any) -> list[tuple[str, str]]:
     if isinstance(result, neighbours.Neighbours):
         counts = f"({len(result.indices):,} looked up among {result.train:,})"
         return [("to the nearest", f"{result.mean:.2f} ± {result.mean_se:.2f} {counts}")]
-    name = "parzen" if isinstance(result, parzen.ParzenResult) else "modes"
-    return [(name, str(result))]
+    kinds = {parzen.ParzenResult: "parzen", importance.Likelihood: "likelihood"}
+    return [(kinds.get(type(result), "modes"), str(result))]
 
 
 def table(answers: dict[str, dict[str, Any]]) -> str:

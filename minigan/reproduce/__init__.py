@@ -33,6 +33,8 @@ REPRODUCTIONS = {  # in the order of the list
     "dcgan-walk": "Radford et al. 2016, Figure 4: walks in z, and whether they jump",
     "dcgan-arithmetic": "Radford et al. 2016, Figures 7 and 8: arithmetic on z with measurable "
     "attributes",
+    "vae": "Kingma & Welling 2014, Figure 4, and the likelihood of Burda et al. 2016, Table 1: the "
+    "variational autoencoder, beside a plain one",
 }
 
 

@@ -78,17 +78,10 @@ def load_generator(path: str | Path) -> tuple[Module, Config, int]:
     and the step.  The backend is the current one.  MiniganError if the file is no good.
     """
     path = Path(path)
-    checkpoint = checkpoints.read(path)
-    try:
-        config = Config.from_json(checkpoint.config)
-    except MiniganError as error:
-        raise checkpoints.unusable(path, str(error)) from None
-    recipe = config.recipe
-    try:
-        G, _ = build_networks(recipe, config.data_shape)
-    except MemoryError:  # an unlikely file, but nothing in it is trusted
-        raise checkpoints.unusable(path, "its networks are too large for the memory") from None
+    checkpoint, config = _read(path)
+    G, _ = _networks(path, config)
     checkpoints.restore(path, checkpoint, {"G": G})
+    recipe = config.recipe
     if recipe.ema:
         ema = EMA(G, recipe.ema)
         checkpoints.restore(path, checkpoint, {"ema": ema})
@@ -96,3 +89,35 @@ def load_generator(path: str | Path) -> tuple[Module, Config, int]:
             averaged = G.state_dict()
         G.load_state_dict(averaged)
     return G, config, checkpoint.step
+
+
+def load_autoencoder(path: str | Path) -> tuple[Module, Module, Config, int]:
+    """Decoder and encoder as they were saved, the run's configuration and the step.
+
+    Raises MiniganError if the file is no good, or of a game of two players.
+    """
+    path = Path(path)
+    checkpoint, config = _read(path)
+    if config.recipe.updates != "together":
+        raise MiniganError(
+            f"{path} is of the recipe {config.recipe.name}, which has no encoder: expected a run "
+            "of an autoencoder, such as minigan train vae makes"
+        )
+    decoder, encoder = _networks(path, config)
+    checkpoints.restore(path, checkpoint, {"G": decoder, "D": encoder})
+    return decoder, encoder, config, checkpoint.step
+
+
+def _read(path: Path) -> tuple[checkpoints.Checkpoint, Config]:
+    checkpoint = checkpoints.read(path)
+    try:
+        return checkpoint, Config.from_json(checkpoint.config)
+    except MiniganError as error:
+        raise checkpoints.unusable(path, str(error)) from None
+
+
+def _networks(path: Path, config: Config) -> tuple[Module, Module]:
+    try:
+        return build_networks(config.recipe, config.data_shape)
+    except MemoryError:  # an unlikely file, but nothing in it is trusted
+        raise checkpoints.unusable(path, "its networks are too large for the memory") from None
