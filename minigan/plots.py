@@ -142,12 +142,15 @@ GAME_PANELS: Panels = [
                            ("d_fake", "D(G(z)), samples", G_COLOUR)]),
     ("gradient norm", [("d_grad_norm", "D", D_COLOUR), ("g_grad_norm", "G", G_COLOUR)]),
 ]  # fmt: skip
-AUTOENCODER_PANELS: Panels = [
-    ("nats an image", [("loss", "loss", "#202020"),
+VAE_PANELS: Panels = [
+    ("nats an image", [("loss", "loss, -ELBO", "#202020"),
                        ("reconstruction", "reconstruction", G_COLOUR)]),
     ("nats an image", [("kl", "KL of the codes from N(0, I)", D_COLOUR)]),
     ("gradient norm", [("encoder_grad_norm", "encoder", D_COLOUR),
                        ("decoder_grad_norm", "decoder", G_COLOUR)]),
+]  # fmt: skip
+AUTOENCODER_PANELS: Panels = [
+    ("nats an image", [("loss", "reconstruction", G_COLOUR)]), VAE_PANELS[-1],
 ]  # fmt: skip
 
 
@@ -166,11 +169,10 @@ def curves(log: Sequence[Mapping[str, Any]], path: Path | str) -> None:
         raise MiniganError("the log is empty: there is nothing to draw before the first step")
     from matplotlib.ticker import FuncFormatter
 
-    if "loss" not in log[0]:
-        panels = GAME_PANELS
-    else:
-        panels = AUTOENCODER_PANELS if "kl" in log[0] else AUTOENCODER_PANELS[::2]
-    figure, axes = _figure(8, 2.83 * len(panels), rows=len(panels))
+    panels = GAME_PANELS
+    if "loss" in log[0]:
+        panels = VAE_PANELS if "kl" in log[0] else AUTOENCODER_PANELS
+    figure, axes = _figure(8, 8.5 / 3 * len(panels), rows=len(panels))
     plain = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")
     steps = np.array([entry["step"] for entry in log])
 

@@ -167,5 +167,7 @@ def test_games_that_the_peer_does_not_play_are_not_compared(monkeypatch):
 
 
 def test_unknown_recipe_is_a_one_line_error():
+    with pytest.raises(minigan.MiniganError, match="vae is an autoencoder"):
+        minigan_bench.run("vae")
     with pytest.raises(minigan.MiniganError, match="no recipe"):
         minigan_bench.run("gna")

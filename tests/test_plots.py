@@ -99,6 +99,15 @@ def test_curves_of_any_length(tmp_path, count):
     assert {(0x21, 0x66, 0xAC), (0xD1, 0x49, 0x5B)} <= colours
 
 
+@pytest.mark.parametrize(("parts", "height"), [({}, 566), ({"kl": 5.0}, 850)])
+def test_curves_of_autoencoders(tmp_path, parts, height):
+    norms = {"encoder_grad_norm": 1.0, "decoder_grad_norm": 2.0}
+    log = [{"step": i, "loss": 90.0, "reconstruction": 85.0, **parts, **norms} for i in (1, 2)]
+    plots.curves(log, tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (800, height)
+
+
 def test_curves_of_nothing(tmp_path):
     with pytest.raises(MiniganError, match="the log is empty"):
         plots.curves([], tmp_path / "curves.png")

@@ -24,7 +24,7 @@ from minigan import (
 )
 from minigan.autograd import Tensor
 from minigan.cli import program
-from minigan.evaluate import classifier, parzen, report
+from minigan.evaluate import classifier, importance, parzen, report
 from minigan.optim import EMA
 from minigan.train import checkpoint as checkpoints
 from minigan.train import setup, trainer
@@ -296,6 +296,31 @@ def test_a_run_waits_at_logging_points_only(cupy, tiny_runs, tmp_path, monkeypat
     assert (config.backend, config.random, config.tf32) == ("cupy", "philox", False)
     assert config.to_json()["versions"]["gpu"] == "no GPU, but NumPy"
     assert cupy.compute_types == {np.float32: 1}
+
+
+@pytest.mark.parametrize("name", ["ae", "vae"])
+def test_an_autoencoder_trains_samples_and_has_its_likelihood_there(
+    cupy, tiny_runs, tmp_path, monkeypatch, name
+):
+    monkeypatch.undo()  # its own networks
+    changes = {"data": tiny.write_data(tmp_path), "image_size": 8, "batch_size": 8}
+    recipe = recipes.override(recipes.get(name), {**changes, "latent_dim": 2})
+    options = {"sample_every": 9, "log_every": 3, "quiet": True}
+    train.start(recipe, out=tmp_path / "run", steps=3, backend="cupy", **options)
+    path = train.Run(tmp_path / "run").checkpoint_path(3)
+    x = importance.binarised(np.load(tmp_path / "tiny.npz")["images"])
+    found = {}
+    for backend in ("cupy", "numpy"):
+        with backends.backend(backend):
+            decoder, encoder, _, _ = train.load_autoencoder(path)
+            z = minigan.from_numpy(np.ones((2, 2), np.float32))
+            found[backend] = [train.generate(decoder, z)]
+            if name == "vae":
+                there = minigan.from_numpy(x).array
+                model = importance.of_networks(decoder, encoder)
+                found[backend] += importance.bounds(model, there, 5)
+    for ours, numpys in zip(found["cupy"], found["numpy"], strict=True):
+        np.testing.assert_allclose(ours, numpys, rtol=1e-5, atol=1e-6)
 
 
 def weights(run, step):

@@ -72,6 +72,8 @@ def run(
         )
     if batch_size is not None:
         recipe = recipes.override(recipe, {"batch_size": batch_size})
+    if recipe.updates == "together":
+        raise MiniganError(f"bench times games of two players, and {name} is an autoencoder")
     if importlib.util.find_spec("threadpoolctl") is None:
         raise MiniganError("bench needs threadpoolctl: run pip install threadpoolctl")
     count = threads or minigan.get_num_threads()
