@@ -185,10 +185,11 @@ def _check_autoencoder(r: Recipe) -> None:
             f"objective={r.objective} is that of the model {model}, got model={r.model}: start "
             f"from the recipe {model}"
         )
-    needed = {
-        "updates": "together", "latent": "normal", "d_steps": 1, "d_steps_more": 0, "d_scale": 1.0,
-        "label_smoothing": 0.0, "penalty": "none", "clip": 0.0, "ema": 0.0,
-    }  # fmt: skip
+    of_games = (
+        "latent", "d_minibatch", "pack", "d_steps", "d_steps_more", "d_scale", "unroll",
+        "label_smoothing", "penalty", "clip", "ema",
+    )  # fmt: skip
+    needed = {"updates": "together", **{key: getattr(Recipe, key) for key in of_games}}
     for key, value in needed.items():
         if getattr(r, key) != value:
             raise MiniganError(
