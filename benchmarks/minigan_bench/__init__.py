@@ -55,6 +55,8 @@ def run(
 ) -> dict[str, Any]:
     """Time a training step of a recipe: minigan and, where installed, PyTorch, in turn.
 
+    Of ``wgan-gp`` an update of the critic is timed, for two other pairs: see ``critic.run``.
+
     Args:
         steps: how many are timed of each side; by default 300, or 10 of a DCGAN.
         threads: of every library; by default ``minigan.get_num_threads()``.

@@ -29,6 +29,7 @@ Examples:
   minigan bench gan --steps 200 --batch-size 64 --threads 1
   minigan bench dcgan --only step
   minigan bench dcgan --set widths=128,64 --set image_size=16 --only layers
+  minigan bench wgan-gp --threads 1
   minigan bench --backend numpy --backend cupy --out results
   minigan bench gan --backend cupy --batch-sizes 64,4096 --tf32""",
     short_help="Time the training step of a recipe.",
@@ -72,7 +73,8 @@ def bench(
     Where PyTorch is installed, its step is timed in turn with minigan's, in the same process and
     with as many threads; its fastest variant is compared with: default or fused Adam, and of a
     DCGAN contiguous or channels-last memory. Peak memory is that of a process of its own for each
-    side. Of a DCGAN, each convolution is timed by itself as well.
+    side. Of a DCGAN, each convolution is timed by itself as well. Of wgan-gp it is an update of the
+    critic, with and without the penalty, for the networks of gan and of dcgan-28.
 
     With --backend, steps (default: of gan and dcgan) and kernels are timed on each backend that is
     named, PyTorch's steps beside them: on a GPU eager and as a CUDA graph.
