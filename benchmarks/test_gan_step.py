@@ -10,7 +10,11 @@ from minigan_bench import _own_step
 from minigan import recipes
 from minigan.train.setup import data_shape
 
-MLP = [name for name in recipes.names() if recipes.get(name).model not in ("dcgan", "wgan-gp")]
+MLP = [
+    name
+    for name in recipes.names()
+    if not recipes.get(name).widths and not recipes.get(name).is_conditional
+]
 
 
 @pytest.mark.parametrize("name", MLP)

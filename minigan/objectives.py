@@ -165,7 +165,46 @@ class Wasserstein:
         return outputs.mean()
 
 
-Objective = NonSaturating | LeastSquares | Hinge | Wasserstein
+@dataclass(frozen=True, kw_only=True)
+class AuxiliaryClassifier:
+    """D has two outputs: whether an image is real, and log P(y | image) of the label y it is for.
+
+    ACGAN (Odena et al. 2017, section 3): with L_S the log-likelihood of the right source, real or
+    fake, and L_C that of the right class, on images and on fakes, D maximises L_S + L_C and G
+    maximises L_C - L_S.  Both want images whose class can be told; about L_S they disagree.
+
+    InfoGAN (Chen et al. 2016, eq. 6) plays V(D, G) - L_I, L_I = E log Q(c | G(z, c)): the same, but
+    y is a code c that was drawn for a fake, so of real images there is none.
+
+    Args:
+        base: the game about the first output.
+        on_real: whether the second output counts for real images too.
+
+    >>> import numpy as np
+    >>> outputs = Tensor(np.array([[0.0, np.log(0.1)]]))     # undecided; 10 % for the class
+    >>> d_loss = AuxiliaryClassifier(base=NonSaturating()).d_loss(outputs, outputs)
+    >>> round(d_loss.item(), 6)                              # 2 log 2 + 2 log 10
+    5.991465
+    """
+
+    base: Objective
+    on_real: bool = True
+
+    def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """-(L_S + L_C).  real, fake: D's outputs (N, 2) -> ()."""
+        loss = self.base.d_loss(real[:, :1], fake[:, :1]) - fake[:, 1:].mean()
+        return loss - real[:, 1:].mean() if self.on_real else loss
+
+    def g_loss(self, fake: Tensor) -> Tensor:
+        """L_S - L_C, of which G has a part in the fakes' terms.  fake: (N, 2) -> ()."""
+        return self.base.g_loss(fake[:, :1]) - fake[:, 1:].mean()
+
+    def opinion(self, outputs: Any) -> Any:
+        """Of the first output, as the base."""
+        return self.base.opinion(outputs[:, :1])
+
+
+Objective = NonSaturating | LeastSquares | Hinge | Wasserstein | AuxiliaryClassifier
 OBJECTIVES: dict[str, type] = {
     "non-saturating": NonSaturating,
     "minimax": Minimax,

@@ -21,8 +21,10 @@ class Recipe:
 
     # The networks and their noise
     model: str  # see minigan.models
-    latent: str = "normal"  # "normal": N(0, 1); "uniform": U(-sqrt 3, sqrt 3), the same variance
+    # "normal": N(0, 1); "uniform": U(-sqrt 3, sqrt 3), the same variance; "cube": U[0, 1)
+    latent: str = "normal"
     latent_dim: int = 100
+    codes: int = 0  # how many values the code c of an InfoGAN has; 0: the model has no code
     widths: tuple[int, ...] = ()  # channels or units of the layers, G's first to last
     d_norm: str = "batch"  # what normalises the layers of a DCGAN's D
     d_minibatch: str = "none"  # what D sees of the batch as a whole: see minigan.models.minibatch
@@ -69,9 +71,14 @@ class Recipe:
     def __post_init__(self) -> None:
         _check(self)
 
+    @property
+    def is_conditional(self) -> bool:
+        """Whether G and D take labels y: the data's, or an InfoGAN's codes."""
+        return self.model in CONDITIONAL
+
 
 _CHOICES = {
-    "latent": ("normal", "uniform"),
+    "latent": ("normal", "uniform", "cube"),
     "updates": ("alternate", "simultaneous", "unrolled", "together"),
     "optimizer": ("adam", "sgd", "rmsprop"),
     "algorithm": ("auto", "im2col", "winograd", "direct"),
@@ -86,15 +93,21 @@ MAX_D_STEPS = 1000  # the k batches of a step are in memory together, and a step
 MAX_UNROLL = 100  # a step remembers them all, to go back through them
 MAX_PACK = 100
 MAX_FLOORS, MAX_WIDTH = 10, 10_000  # more is not believed
-# tanh, tanh, sigmoid, tanh, sigmoid, ...
+MAX_CODES = 1000
+CONDITIONAL = ("cgan", "cdcgan", "acgan", "infogan")
+AUXILIARY = ("acgan", "infogan")  # whose D also says how probable the label is
+DCGANS = ("dcgan", "cdcgan", "acgan", "infogan")
+# What the last activation, tanh or sigmoid, covers.
 PIXELS = {
-    "gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1), "dcgan": (-1, 1), "wgan-gp": (0, 1),
-    "ae": (0, 1), "vae": (0, 1),
+    "gan": (-1, 1), "gan-relu": (-1, 1), "gan-paper": (0, 1), "cgan": (0, 1), "wgan-gp": (0, 1),
+    "ae": (0, 1), "vae": (0, 1), **dict.fromkeys(DCGANS, (-1, 1)),
 }  # fmt: skip
 # The objectives that are no game (see minigan.elbo), each with its model.
 AUTOENCODERS = {"elbo": "vae", "elbo-binary": "vae", "reconstruction": "ae"}
 WITH_MINIBATCH = ("gan", "gan-toy", "points", "dcgan")
-WITH_WIDTHS = {"dcgan": "256,128,64", "wgan-gp": "256,128,64", "points": "512,512,512"}
+WITH_WIDTHS = {
+    **dict.fromkeys(DCGANS, "256,128,64"), "wgan-gp": "256,128,64", "points": "512,512,512"
+}  # fmt: skip
 
 
 def _check(r: Recipe) -> None:
@@ -146,8 +159,18 @@ def _check(r: Recipe) -> None:
         raise MiniganError(
             "penalty and penalty_weight go together: set both, or penalty=none and penalty_weight=0"
         )
-    if r.d_norm != "batch" and r.model != "dcgan":
-        raise MiniganError(f"the model {r.model} has no d_norm to set: only dcgan does")
+    if r.penalty != "none" and r.model in AUXILIARY:
+        raise MiniganError(
+            f"the D of {r.model} has two outputs, and a penalty is about the gradient of one: set "
+            "penalty=none, or model=cdcgan"
+        )
+    if (r.codes > 0) != (r.model == "infogan") or not 0 <= r.codes <= MAX_CODES or r.codes == 1:
+        raise MiniganError(
+            f"codes is the number of values of InfoGAN's code: expected 2 to {MAX_CODES} with "
+            f"model=infogan and 0 without, got {r.codes} with model={r.model}"
+        )
+    if r.d_norm != "batch" and r.model not in DCGANS:
+        raise MiniganError(f"the model {r.model} has no d_norm to set: only {', '.join(DCGANS)} do")
     for key in ("lr", "d_scale"):
         if getattr(r, key) <= 0:
             raise MiniganError(f"{key} must be above 0, got {getattr(r, key)}")
@@ -202,6 +225,10 @@ def _check_batch(r: Recipe) -> None:
     """A D that sees several images at once."""
     if not 1 <= r.pack <= MAX_PACK:
         raise MiniganError(f"pack must be from 1 to {MAX_PACK}, got {r.pack}")
+    if r.pack > 1 and r.is_conditional:
+        raise MiniganError(
+            f"the D of {r.model} judges an image and its label, and a pack has several: set pack=1"
+        )
     if r.batch_size % r.pack:
         raise MiniganError(
             f"a batch of {r.batch_size} does not make packs of {r.pack}: set batch_size to a "
@@ -249,7 +276,7 @@ def _check_widths(r: Recipe) -> None:
             f"the model {r.model} needs 1 to {MAX_FLOORS} widths from 1 to {MAX_WIDTH}, "
             f"as in widths={WITH_WIDTHS[r.model]}"
         )
-    if r.model != "dcgan":
+    if r.model not in DCGANS:
         return
     top, rest = divmod(r.image_size, 2 ** len(r.widths))
     if rest or top < 2:  # each width doubles the side, and the first layer makes at least 2 x 2
@@ -543,6 +570,67 @@ RECIPES = {
             objective="elbo",  # Kingma & Welling 2014, eqs. 3 and 10
             **_VAE,
         ),
+        Recipe(
+            name="cgan",
+            summary="Conditional GAN: images of a given class; maxout, dropout, SGD",
+            source="Mirza & Osindero 2014, section 4.1; what it leaves open (weights, halved loss "
+            "of D, updates, momentum's ramp): goodfeli/adversarial, mnist.yaml, __init__.py",
+            model="cgan",
+            latent="cube",  # 4.1: uniform within the unit hypercube
+            latent_dim=100,
+            data="mnist",
+            split="paper-train",  # 4.1: stopped by the likelihood of a validation set
+            pixel_low=0.0,  # 4.1: a sigmoid makes the pixels
+            batch_size=100,
+            epochs=250,
+            d_scale=0.5,  # __init__.py: half the sum of the two terms
+            updates="simultaneous",  # __init__.py
+            optimizer="sgd",
+            lr=0.1,
+            lr_decay=1.00004,
+            lr_floor=1e-6,
+            momentum=0.5,
+            momentum_end=0.7,
+            momentum_epochs=250,  # mnist.yaml; the paper does not say how fast
+        ),
+        Recipe(
+            name="cdcgan-28",
+            summary="Conditional DCGAN: 28x28 images of a given class",
+            model="cdcgan",
+            widths=(128, 64),
+            epochs=5,
+            **{
+                **_RADFORD_2016,
+                "source": "Radford et al. 2016, networks and optimiser of dcgan-28; labels beside "
+                "z and image: Newmu/dcgan_code, train_cond_dcgan.py, there in every layer",
+            },
+        ),
+        Recipe(
+            name="acgan-28",
+            summary="ACGAN: D also names the class; networks of dcgan-28",
+            # The paper's tasks are ImageNet and CIFAR-10, with larger networks.
+            model="acgan",
+            widths=(128, 64),
+            epochs=5,
+            **{
+                **_RADFORD_2016,
+                "source": "Odena et al. 2017, section 3, L_S + L_C and L_C - L_S; networks and "
+                "optimiser of dcgan-28",
+            },
+        ),
+        Recipe(
+            name="infogan-28",
+            summary="InfoGAN: a code that D can read off the image, learnt without labels",
+            model="infogan",
+            widths=(128, 64),
+            codes=10,  # Chen et al. 2016, section 7.2: Cat(K = 10, p = 0.1)
+            epochs=5,
+            **{
+                **_RADFORD_2016,
+                "source": "Chen et al. 2016, eq. 6 with lambda 1, section 7.2, of whose codes the "
+                "categorical one; networks, z and optimiser of dcgan-28",
+            },
+        ),
     ]
 }
 
@@ -552,7 +640,8 @@ def names() -> list[str]:
 
     >>> names()
     ['gan', 'gan-relu', 'gan-paper', 'gan-toy', 'pacgan2', 'unrolled', 'dcgan', 'dcgan-28',
-     'dcgan-32', 'lsgan', 'wgan', 'hinge', 'wgan-gp', 'wgan-gp-toy', 'dragan', 'r1', 'ae', 'vae']
+     'dcgan-32', 'lsgan', 'wgan', 'hinge', 'wgan-gp', 'wgan-gp-toy', 'dragan', 'r1', 'ae', 'vae',
+     'cgan', 'cdcgan-28', 'acgan-28', 'infogan-28']
     """
     return list(RECIPES)
 

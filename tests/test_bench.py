@@ -171,3 +171,8 @@ def test_unknown_recipe_is_a_one_line_error():
         minigan_bench.run("vae")
     with pytest.raises(minigan.MiniganError, match="no recipe"):
         minigan_bench.run("gna")
+
+
+def test_a_conditional_recipe_has_no_peer():
+    with pytest.raises(minigan.MiniganError, match="cdcgan-28 takes labels"):
+        minigan_bench.run("cdcgan-28")

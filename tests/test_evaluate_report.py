@@ -28,8 +28,11 @@ def glyphs(count, seed, name="glyphs"):
 @pytest.fixture(scope="module")
 def material():
     """Samples that are real data themselves."""
-    samples = glyphs(300, 2).x / np.float32(255)
-    return Material(samples=samples, train=glyphs(300, 0, "mnist"), test=glyphs(300, 1))
+    made = glyphs(300, 2)
+    return Material(
+        samples=made.x / np.float32(255), labels=made.labels,
+        train=glyphs(300, 0, "mnist"), test=glyphs(300, 1),
+    )  # fmt: skip
 
 
 def test_the_command_knows_the_questions():
@@ -56,6 +59,9 @@ def test_real_data_are_as_good_as_real_data(material, name):
             assert abs(getattr(ours, share) - getattr(real, share)) < 4 * error
     elif name == "neighbours":
         assert abs(ours.mean - real.mean) < 4 * np.hypot(ours.mean_se, real.mean_se)
+    elif name in ("labels", "one-nn"):
+        assert abs(ours.accuracy - real.accuracy) < 4 * np.hypot(ours.se, real.se)
+        assert ours.accuracy > 0.5
     else:
         assert abs(ours.mean - real.mean) < 4 * np.hypot(ours.se, real.se)
     assert json.loads(json.dumps({k: report.as_json(v) for k, v in results.items()}))
@@ -63,14 +69,17 @@ def test_real_data_are_as_good_as_real_data(material, name):
 
 def test_noise_is_worse_than_real_data(material):
     noise = np.random.default_rng(0).random(material.samples.shape, np.float32)
-    bad = Material(samples=noise, train=material.train, test=material.test)
+    given = {"train": material.train, "test": material.test, "labels": material.labels}
+    bad = Material(samples=noise, **given)
     ask = {name: QUESTIONS[name](bad) for name in GREY}
     assert ask["distance"]["samples"].value > 5 * ask["distance"]["samples"].floor
     assert ask["precision-recall"]["samples"].precision < 0.1
     assert ask["neighbours"]["samples"].mean > 1.5 * ask["neighbours"]["real"].mean
     assert ask["parzen"]["samples"].mean < ask["parzen"]["real"].mean
+    for name in ("labels", "one-nn"):
+        assert ask[name]["samples"].accuracy < 0.2 < ask[name]["real"].accuracy
     lines = report.table(ask).splitlines()
-    assert len(lines) == 2 * 3 + 2 + 2 * 2 + 2 + 2
+    assert len(lines) == 2 * 3 + 2 + 2 * 2 + 2 + 2 + 2 * 2 + 2
     assert {line[16:23].strip() for line in lines} == {"samples", "real"}
 
 
@@ -89,7 +98,9 @@ def test_which_questions_suit(material):
     def suitable(train, test=None):
         return report.suitable(Material(samples=material.samples, train=train, test=test))
 
-    assert suitable(material.train, material.test) == GREY
+    asked_for = ["labels", "one-nn"]
+    assert suitable(material.train, material.test) == [x for x in GREY if x not in asked_for]
+    assert report.suitable(material) == GREY
     assert suitable(glyphs(20, 0), material.test) == ["neighbours", "parzen"]
     assert suitable(glyphs(20, 0)) == ["neighbours"]
     assert suitable(data.load("ring8", count=50)) == ["modes"]

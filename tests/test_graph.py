@@ -16,7 +16,8 @@ from minigan import MiniganError, backends, graph, nn, objectives, optim, rand, 
 from minigan.autograd import Function, Tensor
 from minigan.cli import program
 from minigan.graph.layout import columns, rows, with_waypoints
-from minigan.train.setup import build_game, data_shape
+from minigan.train.labels import one_hot
+from minigan.train.setup import build_game, data_classes, data_shape
 from minigan.train.step import Game, play_step
 
 
@@ -111,8 +112,12 @@ def test_every_recipe_can_be_drawn(name):
         recipe = recipes.override(recipe, {"updates": "alternate", "unroll": 0})
     backends.manual_seed(0)
     shape = data_shape(recipe)
-    game = build_game(recipe, shape)
-    steps = graph.record(game, rand(2, *shape))
+    classes = data_classes(recipe)
+    game = build_game(recipe, shape, classes=classes)
+    labels = [one_hot(np.arange(2), classes)] if classes else []
+    steps = graph.record(game, rand(2, *shape), *labels)
+    titles = {node.title for step in steps for node in step.nodes if node.is_data}
+    assert ("labels y" in titles) == recipe.is_conditional
     picture = ElementTree.fromstring(graph.svg(steps))
     texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
     for step in steps:

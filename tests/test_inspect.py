@@ -20,7 +20,8 @@ from minigan.inspection.draw import pictures
 from minigan.inspection.report import as_data, layers_table, saturation_table
 from minigan.kernels import clock
 from minigan.train import checkpoint
-from minigan.train.setup import build_game, data_shape
+from minigan.train.labels import one_hot
+from minigan.train.setup import build_game, data_classes, data_shape
 from minigan.train.step import Game, play_step, read
 
 LR = 0.25
@@ -312,8 +313,10 @@ def test_every_recipe(name):
     recipe = tiny.narrow(name)
     backends.manual_seed(0)
     shape = data_shape(recipe)
-    game = build_game(recipe, shape)
-    anatomy = take_apart(game, [rand(2, *shape)])
+    classes = data_classes(recipe)
+    game = build_game(recipe, shape, classes=classes)
+    labels = [one_hot(np.arange(2), classes)] if classes else []
+    anatomy = take_apart(game, [rand(2, *shape)], labels=labels)
     with_weights = {
         f"{player}.{name.rpartition('.')[0]}"
         for player, network in (("G", game.G), ("D", game.D))

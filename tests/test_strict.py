@@ -175,17 +175,22 @@ def play(recipe, monkeypatch, dtype, steps):
         )
         backends.manual_seed((0, 0))
         shape = setup.data_shape(recipe)
-        game = setup.build_game(recipe, shape, data_mean=np.full(shape, 0.4))
+        classes = setup.data_classes(recipe)
+        game = setup.build_game(recipe, shape, classes=classes, data_mean=np.full(shape, 0.4))
     game.draw_z = lambda n: setup.draw_z(recipe, n).to(dtype)
     ema = EMA(game.G, recipe.ema) if recipe.ema else None
     real = np.random.default_rng(0).random((recipe.batch_size, *shape)).astype(dtype)
     batches = [minigan.from_numpy(real)] * recipe.d_steps
+    labels = []
+    if classes:
+        y = np.eye(classes, dtype=dtype)[np.arange(len(real)) % classes]
+        labels = [minigan.from_numpy(y)] * recipe.d_steps
     records = []
     strict.counts.reset()
     for t in range(steps):
         setup.set_schedules(game, recipe, t, 2)
         backends.manual_seed((0, t + 1))
-        records.append(play_step(game, batches))
+        records.append(play_step(game, batches, labels))
         if ema:
             ema.update()
     waited = strict.counts.synchronisations, strict.counts.copies
@@ -354,6 +359,27 @@ def test_checkpoints_move_between_backends(cupy, tiny_runs, tmp_path, first, the
     for ours, theirs in zip(run.read_log(), whole.read_log(), strict=True):
         for key in ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm"):
             assert ours[key] == pytest.approx(theirs[key], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cdcgan-28", "acgan-28", "infogan-28"])
+def test_a_conditional_run_is_captured_with_its_labels(cupy, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(train.quality, "SAMPLES", 50)
+    monkeypatch.setattr(plots, "curves", lambda log, path: None)
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (40, 8, 8)).astype(np.uint8), rng.integers(0, 5, 40)
+    np.savez(tmp_path / "labelled.npz", images=images, labels=labels)
+    recipe = small(name, data=f"npz:{tmp_path}/labelled.npz", optimizer="sgd", lr="1e-2")
+    logs = []
+    for backend in ("cupy", "numpy"):
+        folder = tmp_path / backend
+        train.start(recipe, out=folder, steps=5, backend=backend, random="philox", log_every=1,
+                    quiet=True)  # fmt: skip
+        logs.append(train.Run(folder).read_log())
+        if backend == "cupy":
+            assert cupy.cuda.log.count("launch") == 5 + 2
+    for ours, theirs in zip(*logs, strict=True):
+        for key in ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm"):
+            assert ours[key] == pytest.approx(theirs[key], rel=1e-3)
 
 
 def test_a_run_that_drew_by_numpy_says_that_it_no_longer_does(cupy, tiny_runs, tmp_path, capsys):

@@ -72,6 +72,8 @@ def run(
         raise MiniganError(
             f"bench {CRITIC} times the critic of two fixed pairs of networks: leave out --set"
         )
+    if recipe.is_conditional:
+        raise MiniganError(f"{name} takes labels, and bench has no peer that does: choose gan")
     if batch_size is not None:
         recipe = recipes.override(recipe, {"batch_size": batch_size})
     if recipe.updates == "together":

@@ -10,8 +10,10 @@ import click
 from minigan.cli import backend_option, debug_option, json_option
 from minigan.cli.sample import at_least_1, checkpoint_option, seed_option
 
-METRICS = ("classes", "distance", "precision-recall", "neighbours", "parzen", "likelihood", "modes",
-           "stacked")  # fmt: skip
+METRICS = (
+    "classes", "distance", "precision-recall", "neighbours", "parzen", "likelihood", "modes",
+    "stacked", "labels", "one-nn",
+)  # fmt: skip
 
 
 @click.command(
@@ -28,6 +30,10 @@ The metrics:
   modes             modes captured, share of samples near one  (ring8, grid25)
   stacked           combinations of digits, of 1000, and how evenly  (stacked-mnist; -n 26000
                     is what the literature takes)
+  labels            does the classifier see the classes that were asked for?  (conditional runs
+                    on digits)
+  one-nn            accuracy on test images of a 1-nearest-neighbour rule that has only seen
+                    samples  (conditional runs on data with labels and a test split)
 
 \b
 Examples:
@@ -69,23 +75,30 @@ def evaluate(
     from minigan import plots, train
     from minigan.errors import MiniganError
     from minigan.evaluate import importance, neighbours, report
+    from minigan.train import labels
     from minigan.train.sampling import unit
+    from minigan.train.trainer import load_data
 
     path = train.choose(run, checkpoint)
     G, config, step = train.load_generator(path)
     recipe = config.recipe
-    z = train.draw_z(recipe, n, np.random.default_rng(seed))
-    samples = unit(train.generate(G, z), recipe)
-    material = _material(samples, recipe, data_dir or config.data_dir)
-    if recipe.model == "vae":
-        decoder, encoder, _, _ = train.load_autoencoder(path)
-        model = importance.of_networks(decoder, encoder)
-        material = dataclasses.replace(material, model=model, codes=codes)
-    if material.train.checksum != config.data_checksum:
+    dataset = load_data(recipe, data_dir or config.data_dir)
+    if dataset.checksum != config.data_checksum:
         raise MiniganError(
             f"{recipe.data} is not the data that {run} was trained on (its checksum differs): "
             "name the folder of the same data with --data-dir"
         )
+    rng = np.random.default_rng(seed)
+    z = train.draw_z(recipe, n, rng)
+    asked = labels.drawn(recipe, dataset, n, rng) if config.classes else None
+    y = [] if asked is None else [labels.one_hot(asked, len(config.classes))]
+    samples = unit(train.generate(G, z, *y), recipe)
+    asked = None if recipe.codes else asked  # codes are no classes of the data
+    material = _material(samples, asked, dataset, recipe, data_dir or config.data_dir)
+    if recipe.model == "vae":
+        decoder, encoder, _, _ = train.load_autoencoder(path)
+        model = importance.of_networks(decoder, encoder)
+        material = dataclasses.replace(material, model=model, codes=codes)
     names = list(dict.fromkeys(metrics)) or report.suitable(material)
     if not names and not picture:
         raise MiniganError(f"no metric suits {recipe.data}: name one with --metric")
@@ -108,7 +121,7 @@ def evaluate(
         click.echo(report.table(answers))
 
 
-def _material(samples: Any, recipe: Any, data_dir: str | None) -> Any:
+def _material(samples: Any, asked: Any, train: Any, recipe: Any, data_dir: str | None) -> Any:
     """The samples with the run's data, and with other splits of those if there are any."""
     import dataclasses
 
@@ -116,14 +129,13 @@ def _material(samples: Any, recipe: Any, data_dir: str | None) -> Any:
     from minigan.evaluate.report import Material
     from minigan.train.trainer import load_data
 
-    train = load_data(recipe, data_dir)
-
     def other(split: str) -> Any:
         if split not in splits(recipe.data):
             return None
         return load_data(dataclasses.replace(recipe, split=split), data_dir)
 
-    return Material(samples=samples, train=train, test=other("test"), valid=other("valid"))
+    splits_ = {"train": train, "test": other("test"), "valid": other("valid")}
+    return Material(samples=samples, labels=asked, **splits_)
 
 
 def _check_suits(name: str, material: Any) -> None:

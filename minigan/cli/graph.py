@@ -38,16 +38,21 @@ def graph(
     path = Path(out or f"graph-{recipe}.svg")
     if path.suffix not in (".svg", ".dot"):
         raise click.UsageError(f"--out {out}: expected a file name that ends with .svg or .dot")
+    import numpy as np
+
     from minigan import backends, rand, recipes
     from minigan import graph as graphs
     from minigan.files import write_atomically
-    from minigan.train.setup import build_game, data_shape
+    from minigan.train import labels
+    from minigan.train.setup import build_game, data_classes, data_shape
 
     chosen = recipes.override(recipes.get(recipe), dict(map(key_and_value, settings)))
     shape = data_shape(chosen, int(channels))
     backends.manual_seed(0)
-    game = build_game(chosen, shape)
-    steps = graphs.record(game, rand(chosen.batch_size, *shape))
+    n, classes = chosen.batch_size, data_classes(chosen)
+    game = build_game(chosen, shape, classes=classes)
+    y = [labels.one_hot(np.arange(n) % classes, classes)] if classes else []
+    steps = graphs.record(game, rand(n, *shape), *y)
     text = graphs.svg(steps) if path.suffix == ".svg" else graphs.dot(steps)
     write_atomically(path, text.encode())
     if as_json:

@@ -121,6 +121,7 @@ def _run(name: str) -> dict[str, Any]:
             "shape": list(config.data_shape),
             "sha256": config.data_checksum,
         },
+        **({"labels": list(config.classes)} if config.classes else {}),
         "seed": config.seed,
         "backend": config.backend,
         "tf32": config.tf32,

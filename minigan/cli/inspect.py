@@ -68,10 +68,11 @@ def inspect(
             f"no run and no recipe {what!r}: expected a folder made by minigan train, a checkpoint "
             f"file, or one of {', '.join(recipes.names())}"
         )
-    anatomy = inspection.take_apart(subject.game, subject.batches, subject.seed)
+    game, batches, labels = subject.game, subject.batches, subject.labels
+    anatomy = inspection.take_apart(game, batches, subject.seed, labels=labels)
     saturation = None
-    if subject.game.updates != "together":  # an autoencoder has no D to saturate
-        saturation = inspection.saturation(subject.game, len(subject.batches[0]), subject.seed)
+    if game.updates != "together":  # an autoencoder has no D to saturate
+        saturation = inspection.saturation(game, len(batches[0]), subject.seed, *labels[:1])
     paths = pictures(anatomy, saturation, folder)
     if as_json:
         found = {"subject": subject.description, "step": anatomy, "saturation": saturation}

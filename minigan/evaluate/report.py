@@ -28,9 +28,11 @@ from minigan.evaluate import (
     parzen,
     precision_recall,
 )
+from minigan.evaluate import labels as labels_
 
 LOOKED_UP = 500  # samples whose nearest training image is looked for
 PAIRED = 10_000  # real images, at most, for precision and recall
+DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class Material:
         valid: images by which a Parzen window is chosen, or None: the first tenth of ``test``.
         model: of a VAE, which has a density; otherwise None.
         codes: k, by which that is estimated.
+        labels: the classes (N,) that the samples were made for, or None if nobody asked for any.
     """
 
     samples: np.ndarray
@@ -52,6 +55,7 @@ class Material:
     valid: Dataset | None = None
     model: importance.LatentModel | None = None
     codes: int = importance.CODES
+    labels: np.ndarray | None = None
 
     @cached_property
     def classifier(self) -> classifier.Classifier:
@@ -79,6 +83,15 @@ class Material:
                 "has no test split: leave this metric out"
             )
         return self.test
+
+    def asked_for(self, question: str) -> np.ndarray:
+        """The samples' labels; MiniganError if they have none."""
+        if self.labels is None:
+            raise MiniganError(
+                f"--metric {question} needs samples of given classes, and these have none: take a "
+                "run of cgan, cdcgan-28 or acgan-28, or leave this metric out"
+            )
+        return self.labels
 
 
 def shuffled(rows: np.ndarray) -> np.ndarray:
@@ -204,6 +217,43 @@ def stacked_modes(material: Material) -> dict[str, Any]:
     }
 
 
+def right_labels(material: Material) -> dict[str, Any]:
+    """Share of samples that the classifier names as the class they were made for.
+
+    Raises MiniganError if they were made for none, or for others than the ten digits.
+    """
+    asked = material.asked_for("labels")
+    if material.train.classes != DIGITS:
+        raise MiniganError(
+            f"--metric labels asks a classifier of digits, and the classes of {material.train.name}"
+            " are others: name other metrics, as one-nn"
+        )
+
+    def share(images: np.ndarray, labels: np.ndarray) -> labels_.LabelAccuracy:
+        return labels_.label_accuracy(material.classifier.probabilities(digits(images)), labels)
+
+    found = {"samples": share(material.samples, asked)}
+    if material.test is not None:
+        found["real"] = share(material.test.x, material.test.labels)
+    return found
+
+
+def one_nn(material: Material) -> dict[str, Any]:
+    """Accuracy on test images of the 1-nearest-neighbour rule that knows the samples only.
+
+    Raises MiniganError if the samples were made for no classes or there are no test images.
+    """
+    asked = material.asked_for("one-nn")
+    test, train = material.unseen("one-nn"), material.train
+    rows = shuffled(np.arange(len(train)))[: len(asked)]
+    return {
+        "samples": neighbours.one_nearest_neighbour(material.samples, asked, test.x, test.labels),
+        "real": neighbours.one_nearest_neighbour(
+            train.x[rows], train.labels[rows], test.x, test.labels
+        ),
+    }
+
+
 QUESTIONS: dict[str, Callable[[Material], dict[str, Any]]] = {
     "classes": classes,
     "distance": distance,
@@ -213,6 +263,8 @@ QUESTIONS: dict[str, Callable[[Material], dict[str, Any]]] = {
     "likelihood": model_likelihood,
     "modes": toy_modes,
     "stacked": stacked_modes,
+    "labels": right_labels,
+    "one-nn": one_nn,
 }
 
 
@@ -230,11 +282,14 @@ def suitable(material: Material) -> list[str]:
         return ["stacked", "neighbours"]
     if not material.train.is_images:
         return ["modes"] if MIXTURES[material.train.name].modes.shape[1] == 2 else []
-    names = ["classes", "distance", "precision-recall"] if material.train.name == "mnist" else []
-    unseen = [] if material.test is None else ["parzen"]
-    if unseen and material.model is not None:
-        unseen.append("likelihood")
-    return [*names, "neighbours", *unseen]
+    is_mnist, has_test = material.train.name == "mnist", material.test is not None
+    names = ["classes", "distance", "precision-recall"] if is_mnist else []
+    names += ["neighbours", *(["parzen"] if has_test else [])]
+    if material.model is not None and has_test:
+        names.append("likelihood")
+    if material.labels is not None:
+        names += [*(["labels"] if is_mnist else []), *(["one-nn"] if has_test else [])]
+    return names
 
 
 # The answers ----------------------------------------------------------------------------------
@@ -280,6 +335,19 @@ def lines(result: Any) -> list[tuple[str, str]]:
     if isinstance(result, neighbours.Neighbours):
         counts = f"({len(result.indices):,} looked up among {result.train:,})"
         return [("to the nearest", f"{result.mean:.2f} ± {result.mean_se:.2f} {counts}")]
+    if isinstance(result, labels_.LabelAccuracy):
+        shares = "  ".join(
+            f"{label}: " + ("-" if share is None else f"{100 * share:.1f}")
+            for label, share in enumerate(result.by_class)
+        )
+        return [
+            ("right label", f"{100 * result.accuracy:.2f} ± {100 * result.se:.2f} % "
+                            f"(n = {result.samples:,})"),
+            ("by class, %", shares),
+        ]  # fmt: skip
+    if isinstance(result, neighbours.OneNearestNeighbour):
+        counts = f"(1-NN of {result.train:,}; {result.test:,} test images)"
+        return [("teaches", f"{100 * result.accuracy:.2f} ± {100 * result.se:.2f} % {counts}")]
     kinds = {parzen.ParzenResult: "parzen", importance.Likelihood: "likelihood"}
     return [(kinds.get(type(result), "modes"), str(result))]
 

@@ -58,8 +58,9 @@ class Graph:
     edges: list[Edge] = field(default_factory=list)
 
 
-def record(game: Game, x: Tensor) -> list[Graph]:
-    """Play one step on the images x, (N, *image), and return what each player computed for it.
+def record(game: Game, x: Tensor, *y: Tensor) -> list[Graph]:
+    """Play one step on the images x, (N, *image), in a conditional game with the labels y,
+    (N, classes), and return what each player computed for it.
 
     Alternate updates give D's graph and G's; simultaneous ones are two gradients of one graph, and
     an autoencoder has one graph and one gradient.
@@ -70,16 +71,16 @@ def record(game: Game, x: Tensor) -> list[Graph]:
             "unrolled updates of D are thousands of functions, too many for a picture: draw the "
             "game without them, with --set updates=alternate --set unroll=0"
         )
-    recorder = _Recorder(game, x)
+    recorder = _Recorder(game, x, *y)
     with recorder.listening():
-        play_step(game, [x])
+        play_step(game, [x], y)
     return recorder.graphs
 
 
 class _Recorder:
     """Listens to functions, layers and backward; each graph ends with the first backward."""
 
-    def __init__(self, game: Game, x: Tensor):
+    def __init__(self, game: Game, x: Tensor, *y: Tensor):
         both = {"G": game.G, "D": game.D}
         self.coming = {
             "alternate": [("(1) Update D", "D"), ("(2) Update G", "G")],
@@ -97,7 +98,9 @@ class _Recorder:
             for name, p in network.named_parameters()
         }
         self.game, self.x = game, x
-        self.outside = {id(x.array): "real images x"}  # what data are called
+        self.outside = {  # what data are called
+            id(x.array): "real images x", **{id(each.array): "labels y" for each in y}
+        }  # fmt: skip
         self.layers: list[Module] = []  # that are running, the innermost last
         self.kept: list[Any] = []  # arrays: the id of a freed one would be given to another
         self.graphs: list[Graph] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,11 +86,16 @@ class Anatomy:
 
 
 def take_apart(
-    game: Game, batches: list[Tensor], seed: int | tuple[int, ...] = 0, repeats: int = REPEATS
+    game: Game,
+    batches: list[Tensor],
+    seed: int | tuple[int, ...] = 0,
+    repeats: int = REPEATS,
+    labels: Sequence[Tensor] = (),
 ) -> Anatomy:
     """Play a step on k batches of real images, and measure; afterwards the game is as before.
 
     Args:
+        labels: of a conditional game, one for each batch: (N, classes).
         seed: of everything random in the step.
         repeats: the step is played so often from the same state; the fastest one is reported.
     """
@@ -98,7 +103,7 @@ def take_apart(
     for _ in range(repeats):
         with unchanged(game):
             backends.manual_seed(seed)
-            played.append(_Probe(game).play(batches))
+            played.append(_Probe(game).play(batches, labels))
     return min(played, key=lambda anatomy: anatomy.ms["step"])
 
 
@@ -179,9 +184,9 @@ class _Probe:
         self.is_turn_over = False
         self.found: dict[str, dict[str, Any]] = {}  # name -> fields of Layer
 
-    def play(self, batches: list[Tensor]) -> Anatomy:
+    def play(self, batches: list[Tensor], labels: Sequence[Tensor]) -> Anatomy:
         with self._listening(), np.errstate(over="ignore", invalid="ignore"), self._timed("rest"):
-            (losses,) = read([play_step(self.game, batches)])
+            (losses,) = read([play_step(self.game, batches, labels)])
         return self._report(losses)
 
     def _report(self, losses: dict[str, float]) -> Anatomy:

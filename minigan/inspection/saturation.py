@@ -63,14 +63,18 @@ class Saturation:
     gradient_norm: dict[str, float]
 
 
-def saturation(game: Game, count: int, seed: int | tuple[int, ...] = 0) -> Saturation:
-    """Ask D about ``count`` fakes, as it is, in training mode; the game is as before afterwards."""
+def saturation(game: Game, count: int, seed: int | tuple[int, ...] = 0, *y: Tensor) -> Saturation:
+    """Ask D about ``count`` fakes, as it is, in training mode; the game is as before afterwards.
+
+    Args:
+        y: of a conditional game, the labels (count, classes) that the fakes are made for.
+    """
     with unchanged(game), np.errstate(over="ignore", invalid="ignore"):
         backends.manual_seed(seed)
         with no_grad():
-            fakes = game.G(game.draw_z(count))
+            fakes = game.G(game.draw_z(count), *y)
         fakes = fakes.detach().requires_grad_()
-        logits = game.D(fakes)
+        logits = game.D(fakes, *y)[:, :1]  # what else D says is not about real or fake
         norms = {}
         for name, slope in slopes(logits.array).items():
             (g,) = grad(logits, fakes, Tensor(slope / count), retain_graph=True)

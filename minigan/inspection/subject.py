@@ -14,11 +14,13 @@ from minigan.data.load import is_here
 from minigan.errors import MiniganError
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
+from minigan.train import labels as label
 from minigan.train.record import Config
 from minigan.train.setup import (
     build_game,
     d_updates,
     d_updates_before,
+    data_classes,
     data_shape,
     set_schedules,
 )
@@ -28,10 +30,12 @@ from minigan.train.trainer import load_data
 
 @dataclass
 class Subject:
-    """A game about to be played: its k batches, the seed of its next step, and a line about it."""
+    """A game about to be played: its k batches and, if it is conditional, their labels, the seed of
+    its next step, and a line about it."""
 
     game: Game
     batches: list[Tensor]
+    labels: list[Tensor]
     seed: tuple[int, int]
     description: str
 
@@ -54,13 +58,13 @@ def from_run(path: Path, data_dir: str | None = None) -> Subject:
             f"{recipe.data} is not the data that {path} was trained on (its checksum differs): "
             "name the folder of the same data with --data-dir"
         )
-    game = build_game(recipe, config.data_shape)
+    game = build_game(recipe, config.data_shape, classes=len(config.classes))
     owners = {"G": game.G, "D": game.D, "opt_G": game.opt_G, "opt_D": game.opt_D}
     checkpoints.restore(path, checkpoint, owners)
     set_schedules(game, recipe, t, config.steps_per_epoch)
     return Subject(
         game,
-        _batches(recipe, dataset, config.seed, t),
+        *_batches(recipe, dataset, config.seed, t),
         (config.seed, t + 1),
         f"step {t + 1} of {path}, on its data, {recipe.data}",
     )
@@ -75,28 +79,38 @@ def from_recipe(recipe: Recipe, data_dir: str | None = None) -> Subject:
     dataset = load_data(recipe, data_dir) if can_load or data_dir is not None else None
     backends.manual_seed((0, 0))
     if dataset is None:
-        shape = data_shape(recipe)
-        game = build_game(recipe, shape)
+        shape, classes = data_shape(recipe), data_classes(recipe)
+        game = build_game(recipe, shape, classes=classes)
+        k, n = d_updates(recipe, 0), recipe.batch_size
         low, high = recipe.pixel_low, recipe.pixel_high
-        batches = [
-            creation.rand(recipe.batch_size, *shape) * (high - low) + low
-            for _ in range(d_updates(recipe, 0))
-        ]
+        batches = [creation.rand(n, *shape) * (high - low) + low for _ in range(k)]
+        given = [label.one_hot(np.arange(n) % classes, classes)] * k if classes else []
         place = f"random images ({recipe.data} is not here; minigan train would download it)"
     else:
         mean = dataset.x.mean(axis=0) / 255 if dataset.is_images else None
-        game = build_game(recipe, dataset.x.shape[1:], data_mean=mean)
-        batches = _batches(recipe, dataset, 0, 0)
+        classes = len(label.names(recipe, dataset))
+        game = build_game(recipe, dataset.x.shape[1:], classes=classes, data_mean=mean)
+        batches, given = _batches(recipe, dataset, 0, 0)
         place = recipe.data
     set_schedules(game, recipe, 0, 1)
-    return Subject(game, batches, (0, 1), f"step 1 of {recipe.name}, fresh weights, on {place}")
+    return Subject(
+        game, batches, given, (0, 1), f"step 1 of {recipe.name}, fresh weights, on {place}"
+    )
 
 
-def _batches(recipe: Recipe, dataset: Dataset, seed: int, t: int) -> list[Tensor]:
-    """The k batches of the step that follows t steps."""
+def _batches(
+    recipe: Recipe, dataset: Dataset, seed: int, t: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The k batches of the step that follows t steps, and their labels if it takes some."""
     first, k = d_updates_before(recipe, t), d_updates(recipe, t)
     order = Batches(len(dataset), recipe.batch_size, seed)
-    rows = [dataset.x[order.indices(first + i)] for i in range(k)]
+    rows = [order.indices(first + i) for i in range(k)]
+    images = [dataset.x[chosen] for chosen in rows]
     if dataset.is_images:
-        rows = [to_float(x, recipe.pixel_low, recipe.pixel_high) for x in rows]
-    return [creation.from_numpy(np.ascontiguousarray(x)) for x in rows]
+        images = [to_float(x, recipe.pixel_low, recipe.pixel_high) for x in images]
+    batches = [creation.from_numpy(np.ascontiguousarray(x)) for x in images]
+    classes = len(label.names(recipe, dataset))
+    if not classes:
+        return batches, []
+    found = [label.of_batch(recipe, dataset, rows[i], seed, first + i) for i in range(k)]
+    return batches, [label.one_hot(y, classes) for y in found]

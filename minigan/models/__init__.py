@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from minigan.errors import MiniganError
+from minigan.models.acgan import acgan
+from minigan.models.cdcgan import cdcgan
+from minigan.models.cgan import cgan
 from minigan.models.dcgan import dcgan
 from minigan.models.gan import gan, gan_paper, gan_relu
 from minigan.models.packing import Packed, packed_shape
@@ -17,8 +20,9 @@ from minigan.nn import Module
 
 MODELS = (
     "gan", "gan-relu", "gan-paper", "gan-toy", "gan-tanh", "dcgan", "wgan-gp", "points", "ae",
-    "vae",
+    "vae", "cgan", "cdcgan", "acgan", "infogan",
 )  # fmt: skip
+CONDITIONAL = {"cgan": cgan, "cdcgan": cdcgan, "acgan": acgan, "infogan": acgan}
 
 
 def build(
@@ -26,6 +30,7 @@ def build(
     image_shape: tuple[int, ...],
     latent_dim: int,
     *,
+    classes: int = 0,
     data_mean: np.ndarray | None = None,
     widths: tuple[int, ...] = (),
     d_norm: str = "batch",
@@ -37,9 +42,12 @@ def build(
     Args:
         image_shape: (C, H, W), or (n,) for points.
         latent_dim: length of z.
-        data_mean: the training images' mean in [0, 1]; ``gan-paper`` starts G's output from it.
-        widths: of ``dcgan``, ``wgan-gp`` and ``points``; the others have none.
-        d_norm, algorithm: of ``dcgan``.
+        classes: length of y, one-hot, for the conditional models: G(z, y) and D(x, y).
+        data_mean: the training images' mean in [0, 1]; ``gan-paper`` and ``cgan`` start G's output
+            from it.
+        widths: of ``dcgan`` and its conditional relatives, ``wgan-gp`` and ``points``; the others
+            have none.
+        d_norm, algorithm: of ``dcgan`` and its conditional relatives.
         d_minibatch: of ``gan``, ``gan-toy``, ``points`` and ``dcgan``: see
             ``minigan.models.minibatch``.
 
@@ -49,6 +57,14 @@ def build(
         raise MiniganError(f"no model {model!r}: expected one of {', '.join(MODELS)}")
     if latent_dim < 1:
         raise MiniganError(f"latent_dim must be at least 1, got {latent_dim}")
+    if model in CONDITIONAL and classes < 1:
+        raise MiniganError(f"the model {model} needs the number of classes, got {classes}")
+    if model == "cgan":
+        return cgan(image_shape, latent_dim, classes, data_mean)
+    if model in CONDITIONAL:
+        return CONDITIONAL[model](
+            image_shape, latent_dim, classes, widths, d_norm=d_norm, algorithm=algorithm
+        )
     if model == "gan":
         return gan(image_shape, latent_dim, d_minibatch=d_minibatch)
     if model == "gan-relu":

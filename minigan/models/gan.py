@@ -44,7 +44,7 @@ class Discriminator(nn.Module):
         return self.main(x.flatten(1))
 
 
-def _squash(shape: Shape, activation: nn.Module) -> list[nn.Module]:
+def squash(shape: Shape, activation: nn.Module) -> list[nn.Module]:
     """Pixels are bounded, so the last activation is too; points of the plane are not."""
     return [activation] if len(shape) == 3 else []
 
@@ -65,7 +65,7 @@ def gan(
     layers: list[nn.Module] = [nn.Linear(latent_dim, 128), nn.LeakyReLU(0.2)]
     for n_in, n_out in [(128, 256), (256, 512), (512, 1024)]:
         layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.LeakyReLU(0.2)]
-    G = Generator([*layers, nn.Linear(1024, pixels), *_squash(shape, nn.Tanh())], shape)
+    G = Generator([*layers, nn.Linear(1024, pixels), *squash(shape, nn.Tanh())], shape)
     of_batch, more = minibatch_layers(d_minibatch, 256)
     D = Discriminator([
         nn.Linear(pixels, 512), nn.LeakyReLU(0.2),
@@ -82,7 +82,7 @@ def gan_relu(shape: Shape, latent_dim: int) -> tuple[Generator, Discriminator]:
         nn.Linear(latent_dim, 256), nn.ReLU(),
         nn.Linear(256, 512), nn.ReLU(),
         nn.Linear(512, 1024), nn.ReLU(),
-        nn.Linear(1024, pixels), *_squash(shape, nn.Tanh()),
+        nn.Linear(1024, pixels), *squash(shape, nn.Tanh()),
     ], shape)  # fmt: skip
     D = Discriminator([
         nn.Linear(pixels, 1024), nn.ReLU(),
@@ -115,20 +115,27 @@ def gan_paper(
     G = Generator([
         nn.Linear(latent_dim, 1200), nn.ReLU(),
         nn.Linear(1200, 1200), nn.ReLU(),
-        nn.Linear(1200, pixels), *_squash(shape, nn.Sigmoid()),
+        nn.Linear(1200, pixels), *squash(shape, nn.Sigmoid()),
     ], shape)  # fmt: skip
     D = Discriminator([
         nn.Dropout(0.2), nn.Maxout(pixels, 240, 5),
         nn.Dropout(0.5), nn.Maxout(240, 240, 5),
         nn.Dropout(0.5), nn.Linear(240, 1),
     ])  # fmt: skip
+    start_as_paper(G, D, G.main[4], shape, data_mean)
+    return G, D
+
+
+def start_as_paper(
+    G: nn.Module, D: nn.Module, last: nn.Linear, shape: Shape, data_mean: np.ndarray | None
+) -> None:
+    """Weights as ``gan_paper`` says; ``last`` is the layer of G that makes the pixels."""
     _uniform(G, 0.05)
     _uniform(D, 0.005)
     if data_mean is not None and len(shape) == 3:
         p = np.clip(data_mean.astype(np.float64).ravel(), 1e-7, 1 - 1e-7)
         with no_grad():
-            G.main[4].bias.copy_(np.log(p / (1 - p)))
-    return G, D
+            last.bias.copy_(np.log(p / (1 - p)))
 
 
 def _uniform(network: nn.Module, bound: float) -> None:

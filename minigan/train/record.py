@@ -40,12 +40,13 @@ MAX_STEPS = 10**9  # six digits in file names are the usual case, not the limit
 MAX_SIZE = 10**6  # of a batch, of z; more is not believed
 MAX_PIXELS = 10**8
 MAX_THREADS = 1024
-NEWER = {"random": "numpy", "tf32": False}  # what runs do that do not say: they are older
+# What runs do that do not say: they are older.
+NEWER = {"random": "numpy", "tf32": False, "classes": []}
 # Settings of recipes that older runs do not have: nothing was done there.
 NEWER_SETTINGS = {
     "d_norm": "batch", "d_steps_more": 0, "d_steps_first": 0, "d_steps_every": 0,
     "penalty": "none", "penalty_weight": 0.0, "clip": 0.0,
-    "pack": 1, "d_minibatch": "none", "unroll": 0, "d_lr": 0.0,
+    "pack": 1, "d_minibatch": "none", "unroll": 0, "d_lr": 0.0, "codes": 0,
 }  # fmt: skip
 
 
@@ -63,6 +64,7 @@ class Config:
     data_checksum: str
     data_shape: tuple[int, ...]  # (C, H, W), or (n,) for points
     data_count: int
+    classes: tuple[str, ...] = ()  # the names of the labels that a conditional G is given
     steps: int  # in total
     seed: int = 0
     data_dir: str | None = None
@@ -97,6 +99,9 @@ class Config:
             raise MiniganError("on cupy random numbers are drawn by philox, not by numpy")
         if self.tf32 and self.backend != "cupy":
             raise MiniganError("tf32 is a mode of GPUs: expected false where the backend is numpy")
+        if bool(self.classes) != self.recipe.is_conditional:
+            expected = "names" if self.recipe.is_conditional else "none"
+            raise MiniganError(f"there are {len(self.classes)} classes: expected {expected}")
         shape = self.data_shape
         if len(shape) not in (1, 3) or min(shape) < 1 or math.prod(shape) > MAX_PIXELS:
             raise MiniganError(f"data_shape is {shape}: expected (C, H, W) or (n,)")
@@ -130,6 +135,7 @@ class Config:
             _check_type(name, value, str(fields[name].type))
         given["recipe"] = _recipe_from_json(values["recipe"])
         given["data_shape"] = tuple(values["data_shape"])
+        given["classes"] = tuple(values["classes"])
         return Config(**given)
 
 
@@ -140,6 +146,7 @@ def _check_type(name: str, value: Any, kind: str) -> None:
         "str": isinstance(value, str),
         "str | None": value is None or isinstance(value, str),
         "tuple[int, ...]": isinstance(value, list) and all(type(n) is int for n in value),
+        "tuple[str, ...]": isinstance(value, list) and all(isinstance(s, str) for s in value),
         "recipes.Recipe": isinstance(value, dict),
     }
     if not fits[kind]:

@@ -18,8 +18,11 @@ from minigan.train.setup import build_networks
 BATCH = 100  # images made at a time: bounds the memory
 
 
-def generate(G: Module, z: Tensor) -> np.ndarray:
+def generate(G: Module, z: Tensor, *y: Tensor) -> np.ndarray:
     """G(z) as float32 (n, *image_shape), without recording, in evaluation mode.
+
+    Args:
+        y: of a conditional G, the labels (n, classes), one-hot.
 
     Afterwards G is in the mode in which it was.
     """
@@ -27,7 +30,8 @@ def generate(G: Module, z: Tensor) -> np.ndarray:
     G.eval()
     try:
         with no_grad():
-            batches = [G(z[i : i + BATCH]).numpy() for i in range(0, len(z), BATCH)]
+            parts = (slice(i, i + BATCH) for i in range(0, len(z), BATCH))
+            batches = [G(z[part], *(each[part] for each in y)).numpy() for part in parts]
     finally:
         G.train(was_training)
     return np.concatenate(batches)
@@ -118,6 +122,6 @@ def _read(path: Path) -> tuple[checkpoints.Checkpoint, Config]:
 
 def _networks(path: Path, config: Config) -> tuple[Module, Module]:
     try:
-        return build_networks(config.recipe, config.data_shape)
+        return build_networks(config.recipe, config.data_shape, classes=len(config.classes))
     except MemoryError:  # an unlikely file, but nothing in it is trusted
         raise checkpoints.unusable(path, "its networks are too large for the memory") from None

@@ -12,22 +12,27 @@ from minigan.autograd import Tensor
 from minigan.data.stacked import NAME as STACKED
 from minigan.data.toy import MIXTURES
 from minigan.nn import Module
-from minigan.recipes import Recipe
+from minigan.recipes import AUXILIARY, Recipe
 from minigan.train.game import Game
 
 
 def build_game(
-    recipe: Recipe, image_shape: tuple[int, ...], *, data_mean: np.ndarray | None = None
+    recipe: Recipe,
+    image_shape: tuple[int, ...],
+    *,
+    classes: int = 0,
+    data_mean: np.ndarray | None = None,
 ) -> Game:
     """The recipe's networks with fresh weights, ready for ``play_step``.
 
     Args:
         image_shape: (C, H, W), or (n,) for points.
+        classes: how many different labels y there are, in a conditional game.
         data_mean: the training images' mean in [0, 1], for the models that start from it.
 
     Weights are drawn by ``minigan.draws``: seed it first.
     """
-    G, D = build_networks(recipe, image_shape, data_mean=data_mean)
+    G, D = build_networks(recipe, image_shape, classes=classes, data_mean=data_mean)
     return Game(
         G=G,
         D=D,
@@ -43,12 +48,16 @@ def build_game(
 
 
 def build_networks(
-    recipe: Recipe, image_shape: tuple[int, ...], *, data_mean: np.ndarray | None = None
+    recipe: Recipe,
+    image_shape: tuple[int, ...],
+    *,
+    classes: int = 0,
+    data_mean: np.ndarray | None = None,
 ) -> tuple[Module, Module]:
     """The recipe's G and D with fresh weights; the arguments are those of ``build_game``."""
     settings = {
-        "data_mean": data_mean, "widths": recipe.widths, "d_norm": recipe.d_norm,
-        "d_minibatch": recipe.d_minibatch, "algorithm": recipe.algorithm,
+        "classes": classes, "data_mean": data_mean, "widths": recipe.widths,
+        "d_norm": recipe.d_norm, "d_minibatch": recipe.d_minibatch, "algorithm": recipe.algorithm,
     }  # fmt: skip
     if recipe.pack > 1:
         return models.build_packed(
@@ -72,8 +81,23 @@ def data_shape(recipe: Recipe, channels: int = 1) -> tuple[int, ...]:
     return (3 if recipe.data == STACKED else channels, recipe.image_size, recipe.image_size)
 
 
+def data_classes(recipe: Recipe) -> int:
+    """How many labels a conditional recipe has, as far as that is known without its data: 10 as
+    MNIST where it is not; 0 for a recipe that is not conditional.
+
+    >>> from minigan import recipes
+    >>> [data_classes(recipes.get(name)) for name in ("gan", "cgan")]
+    [0, 10]
+    """
+    if not recipe.is_conditional:
+        return 0
+    if recipe.data in MIXTURES:
+        return len(MIXTURES[recipe.data].modes)
+    return recipe.codes or (1000 if recipe.data == STACKED else 10)
+
+
 def draw_z(recipe: Recipe, n: int, rng: np.random.Generator | None = None) -> Tensor:
-    """Noise (n, latent_dim), float32, mean 0 and variance 1, by ``minigan.draws``.
+    """Noise (n, latent_dim), float32, by ``minigan.draws``: mean 0 and variance 1, or in [0, 1).
 
     With an ``rng`` it is drawn on the host: the same z on every backend.
     """
@@ -82,7 +106,8 @@ def draw_z(recipe: Recipe, n: int, rng: np.random.Generator | None = None) -> Te
         z = draws.normal(shape) if rng is None else rng.standard_normal(shape, dtype=np.float32)
     else:
         z = draws.uniform(shape) if rng is None else rng.random(shape, dtype=np.float32)
-        z = (z * 2 - 1) * math.sqrt(3)
+        if recipe.latent == "uniform":
+            z = (z * 2 - 1) * math.sqrt(3)
     return Tensor(backends.xp().asarray(z))
 
 
@@ -131,9 +156,12 @@ def set_schedules(game: Game, recipe: Recipe, step: int, steps_per_epoch: int) -
 def _objective(recipe: Recipe) -> Any:
     if recipe.updates == "together":
         return elbo.build(recipe.objective)
-    return objectives.build(
+    objective = objectives.build(
         recipe.objective, label_smoothing=recipe.label_smoothing, d_scale=recipe.d_scale
     )
+    if recipe.model in AUXILIARY:
+        return objectives.AuxiliaryClassifier(base=objective, on_real=not recipe.codes)
+    return objective
 
 
 def _optimizer(recipe: Recipe, network: Module, lr: float) -> Any:

@@ -37,6 +37,7 @@ from minigan.kernels.clock import Clock, section
 from minigan.optim import EMA
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
+from minigan.train import labels as label
 from minigan.train import quality
 from minigan.train.autoencode import fit_codes
 from minigan.train.capture import player
@@ -142,6 +143,7 @@ def start(
         data_checksum=dataset.checksum,
         data_shape=dataset.x.shape[1:],
         data_count=len(dataset),
+        classes=label.names(recipe, dataset),
         data_dir=None if data_dir is None else os.path.abspath(data_dir),
         steps=steps,
         seed=seed,
@@ -281,7 +283,7 @@ def last_good(run: Run) -> tuple[Path, checkpoints.Checkpoint]:
 def check_same(run: Run, config: Config, checkpoint: checkpoints.Checkpoint) -> None:
     """MiniganError if config.json is not what the checkpoint was trained with."""
     now, then = config.to_json(), Config.from_json(checkpoint.config).to_json()
-    for part in ("recipe", "seed", "data_checksum", "data_shape", "data_count"):
+    for part in ("recipe", "seed", "data_checksum", "data_shape", "data_count", "classes"):
         if json.dumps(now[part], sort_keys=True) != json.dumps(then[part], sort_keys=True):
             raise MiniganError(
                 f"{run.config_path} was changed: its {part} is not that of the checkpoints; "
@@ -317,15 +319,16 @@ class Trainer:
         self.reads_each_step = backends.current_backend() == "numpy"  # there it costs nothing
         self.batches = Batches(len(dataset), recipe.batch_size, config.seed)
 
-        # The same noise every time, from generators of its own.
-        count = GRID if dataset.is_images else POINTS
-        self.sample_z = draw_z(recipe, count, stream(config.seed, SAMPLE_STREAM))
-        self.quality_z = draw_z(recipe, quality.SAMPLES, stream(config.seed, QUALITY_STREAM))
+        # What G makes the pictures and the measured samples from.
+        self.sample_inputs = self._inputs(SAMPLE_STREAM, GRID if dataset.is_images else POINTS)
+        self.quality_inputs = self._inputs(QUALITY_STREAM, quality.SAMPLES)
         self.real_gaussian = quality.of_data(dataset.x)
 
         backends.manual_seed((config.seed, 0))
         mean = dataset.x.mean(axis=0) / 255 if dataset.is_images else None
-        self.game = build_game(recipe, config.data_shape, data_mean=mean)
+        self.game = build_game(
+            recipe, config.data_shape, classes=len(config.classes), data_mean=mean
+        )
         self.ema = EMA(self.game.G, recipe.ema) if recipe.ema else None
         self.play = player(self.game, say, d_steps=recipe.d_steps)
 
@@ -392,9 +395,11 @@ class Trainer:
         set_schedules(self.game, self.config.recipe, t, self.config.steps_per_epoch)
         first, k = d_updates_before(self.config.recipe, t), d_updates(self.config.recipe, t)
         with section("data"):
-            real = [self._batch(first + i) for i in range(k)]
+            inputs = [[self._batch(first + i) for i in range(k)]]
+            if self.config.classes:
+                inputs.append([self._labels(first + i) for i in range(k)])
         backends.manual_seed((self.config.seed, t + 1))
-        self.unread.append(self.play(real))
+        self.unread.append(self.play(*inputs))
         if self.ema:
             self.ema.update()
         self.step = t + 1
@@ -421,6 +426,28 @@ class Trainer:
         if self.dataset.is_images:
             x = to_float(x, self.config.recipe.pixel_low, self.config.recipe.pixel_high)
         return creation.from_numpy(x)
+
+    def _labels(self, number: int) -> Tensor:
+        rows, seed = self.batches.indices(number), self.config.seed
+        found = label.of_batch(self.config.recipe, self.dataset, rows, seed, number)
+        return label.one_hot(found, len(self.config.classes))
+
+    def _inputs(self, number: int, n: int) -> tuple[Tensor, ...]:
+        """What G takes for n samples: noise and, in a conditional run, labels; from a generator of
+        their own, so the same every time.
+
+        A grid has a class a row; all else has each label as often as the data.
+        """
+        recipe, classes = self.config.recipe, self.config.classes
+        rng = stream(self.config.seed, number)
+        if not classes:
+            return (draw_z(recipe, n, rng),)
+        if number == SAMPLE_STREAM and self.dataset.is_images:
+            shown = list(range(min(len(classes), label.MOST_ROWS)))
+            found = label.in_rows(shown, len(shown) * label.COLUMNS)
+        else:
+            found = label.drawn(recipe, self.dataset, n, rng)
+        return draw_z(recipe, len(found), rng), label.one_hot(found, len(classes))
 
     def _diverged(self, step: int, what: str, value: float) -> None:
         last = max(self.qualities)
@@ -476,9 +503,10 @@ class Trainer:
 
         self._read()
         recipe = self.config.recipe
-        samples = self._generate(self.sample_z)
+        samples = self._generate(self.sample_inputs)
         if self.dataset.is_images:
-            picture = plots.grid(samples, low=recipe.pixel_low, high=recipe.pixel_high)
+            columns = label.COLUMNS if self.config.classes else None
+            picture = plots.grid(samples, columns, recipe.pixel_low, recipe.pixel_high)
         else:
             picture = plots.points(samples, self.dataset.x[:POINTS])
         plots.save(picture, self.run.sample_path(self.step))
@@ -501,12 +529,12 @@ class Trainer:
         plots.profile(profile.seconds, profile.steps, self.run.profile_path)
         return profile
 
-    def _generate(self, z: Tensor) -> np.ndarray:
+    def _generate(self, inputs: tuple[Tensor, ...]) -> np.ndarray:
         if isinstance(self.game.objective, Reconstruction):
             order = stream(self.config.seed, CODES_STREAM).permutation(len(self.dataset))
             fit_codes(self.game, self._rows(order[:CODED]))
         with self.ema.swapped_in() if self.ema else contextlib.nullcontext():
-            return generate(self.game.G, z)
+            return generate(self.game.G, *inputs)
 
     # Checkpoints --------------------------------------------------------------------------
 
@@ -519,7 +547,7 @@ class Trainer:
         """Write a checkpoint, then remove those that are neither among the last nor the best."""
         self._read()
         # Nothing is learnt at step 0: a few samples will do, so that a large G starts at once.
-        samples = self._generate(self.quality_z if self.step else self.sample_z)
+        samples = self._generate(self.quality_inputs if self.step else self.sample_inputs)
         distance = self._distance(samples)
         self.run.sync_log()  # the log reaches the disk before a checkpoint that stands on it
         checkpoints.write(
