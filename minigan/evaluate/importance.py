@@ -16,7 +16,7 @@ is another test set.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,9 +84,14 @@ def of_networks(decoder: Any, encoder: Module) -> LatentModel:
 
 
 def likelihood(
-    model: LatentModel, x: Any, k: int = CODES, *, rng: np.random.Generator | None = None
+    model: LatentModel,
+    x: Any,
+    k: int = CODES,
+    *,
+    rng: np.random.Generator | None = None,
+    progress: Callable[[list[slice]], Iterable[slice]] = iter,
 ) -> Likelihood:
-    """The mean of L_k over images x (N, D) of zeros and ones.
+    """The mean of L_k over images x (N, D) of zeros and ones; arguments as in ``bounds``.
 
     >>> coin = LatentModel(lambda x: (0 * x, 0 * x), lambda z: 0 * z)     # no use for its code
     >>> print(likelihood(coin, np.array([[1.0], [0.0]]), k=3))
@@ -94,7 +99,7 @@ def likelihood(
 
     Raises ValueError as ``bounds`` does.
     """
-    L_k, L_1 = bounds(model, x, k, rng=rng)
+    L_k, L_1 = bounds(model, x, k, rng=rng, progress=progress)
     root = math.sqrt(len(L_k))
     return Likelihood(
         mean=float(L_k.mean()), se=float(L_k.std()) / root,
@@ -109,6 +114,7 @@ def bounds(
     *,
     rng: np.random.Generator | None = None,
     pixels: int = PIXELS,
+    progress: Callable[[list[slice]], Iterable[slice]] = iter,
 ) -> tuple[np.ndarray, np.ndarray]:
     """L_k and L_1 of each image: x (N, D) of zeros and ones -> twice float64 (N,), in nats.
 
@@ -116,6 +122,7 @@ def bounds(
         k: codes an image.
         rng: draws them; by default from the seed 0.
         pixels: logits that are in memory at a time; the result does not depend on it.
+        progress: hands out the blocks of images one by one, for a progress bar.
 
     The networks work in their own precision, the sums of logarithms in float64.
 
@@ -134,7 +141,7 @@ def bounds(
     L_k, L_1 = np.empty(N), np.empty(N)
     # Many images with all their codes, or one image with some of its codes: in either case the
     # codes are drawn image by image.
-    for i in blocks(N, max(1, at_once // k)):
+    for i in progress(list(blocks(N, max(1, at_once // k)))):
         mean, log_variance = model.encode(x[i])
         log_w = [
             _log_weights(model, x[i], mean, log_variance, rng, j.stop - j.start)

@@ -203,11 +203,16 @@ def reproduce(task: Task) -> Outcome:
     samples = draw_samples(task, trained, plan)
     rows = look_at_samples(samples, train, test)
     x = importance.binarised(shuffled(test.x)[: plan.images], task.seed)
+    progress = functools.partial(task.progress, unit="block")
     found = {
-        "vae, binary": importance.likelihood(trained["vae, binary"].model(), x, plan.codes),
-        "vae": importance.likelihood(trained["vae"].model(), x, max(2, plan.codes // 10)),
+        name: importance.likelihood(trained[name].model(), x, k, progress=progress)
+        for name, k in (("vae, binary", plan.codes), ("vae", max(2, plan.codes // 10)))
     }
-    codes = [{"training": name, **spread(t, images)} for name, t in trained.items()]
+    black = importance.binarised(test.x, task.seed).reshape(images.shape)
+    codes = [
+        {"training": name, **spread(t, black if name == "vae, binary" else images)}
+        for name, t in trained.items()
+    ]
     epochs = [step / EPOCH for step in plan.steps]
     return Outcome(
         settings={
