@@ -6,10 +6,13 @@ the output for one image depends on the batch that it is in.
 
 from __future__ import annotations
 
+import functools
+import operator
+
 from minigan.autograd import Tensor
 from minigan.functional.arithmetic import abs, broadcast_to, exp, mean, sqrt, sum
 from minigan.functional.linear import matmul
-from minigan.functional.shaping import cat, flatten, reshape, unsqueeze
+from minigan.functional.shaping import cat, permute, reshape, unsqueeze
 
 TINY = 1e-8  # under the root, whose derivative at 0 is infinite; that of the released code
 
@@ -26,26 +29,28 @@ def minibatch_discrimination(x: Tensor, T: Tensor) -> Tensor:
     j = i is one of the sum, a constant 1.
 
     Args:
-        x: features (N, A), or (N, channels, H, W) with A = channels H W.
+        x: features (N, A).
         T: (A, B, C).
 
-    Returns (N, A + B); of images (N, channels + B, H, W), with o the same at every pixel.
-    Memory and time grow with N^2 B C.  Raises ValueError if T does not fit.
+    Returns (N, A + B).  Memory and time grow with N^2 B C.  Raises ValueError if x and T do not
+    fit.
 
     >>> from minigan import ones, tensor
     >>> x = tensor([[0.0], [0.0], [9.0]])       # two that agree, and one far away
     >>> minibatch_discrimination(x, ones(1, 1, 1))[:, 1]
     tensor([2.0001, 2.0001, 1.0002])
     """
-    N, A = len(x), x.numel() // max(len(x), 1)
-    if T.ndim != 3 or T.shape[0] != A:
+    if x.ndim != 2 or T.ndim != 3 or x.shape[1] != T.shape[0]:
         raise ValueError(
-            f"minibatch_discrimination of {A} features takes T of shape ({A}, B, C), got {T.shape}"
+            f"minibatch_discrimination takes features (N, A) and T (A, B, C), got {x.shape} and "
+            f"{T.shape}"
         )
-    _, B, C = T.shape
-    M = reshape(matmul(flatten(x, 1), reshape(T, (A, B * C))), (N, B, C))
-    distances = sum(abs(unsqueeze(M, 1) - unsqueeze(M, 0)), 3)  # (N, N, B)
-    return _append(x, sum(exp(-distances), 1))
+    A, B, C = T.shape
+    M = reshape(matmul(x, reshape(permute(T, 0, 2, 1), (A, C * B))), (len(x), C, B))
+    # The 1-norm's terms one by one: (N, N, B) at a time is three times as fast as (N, N, B, C).
+    terms = [abs(unsqueeze(M[:, c], 1) - unsqueeze(M[:, c], 0)) for c in range(C)]
+    distances = functools.reduce(operator.add, terms)
+    return cat([x, sum(exp(-distances), 1)], 1)
 
 
 def minibatch_stddev(x: Tensor, group_size: int = 4) -> Tensor:
@@ -72,11 +77,5 @@ def minibatch_stddev(x: Tensor, group_size: int = 4) -> Tensor:
     deviation = groups - mean(groups, 0, keepdim=True)
     std = sqrt(mean(deviation * deviation, 0) + TINY)  # (N/G, *features)
     of_group = mean(std, tuple(range(1, x.ndim)))  # (N/G,)
-    return _append(x, reshape(broadcast_to(of_group, (G, N // G)), (N, 1)))
-
-
-def _append(x: Tensor, o: Tensor) -> Tensor:
-    """o (N, B) as further features of x (N, A), or as constant channels of (N, channels, H, W)."""
-    pixels = x.shape[2:]
-    o = reshape(o, (*o.shape, *(1 for _ in pixels)))
-    return cat([x, broadcast_to(o, (*o.shape[:2], *pixels))], 1)
+    of_each = reshape(broadcast_to(of_group, (G, N // G)), (N, *(1 for _ in x.shape[1:])))
+    return cat([x, broadcast_to(of_each, (N, 1, *x.shape[2:]))], 1)

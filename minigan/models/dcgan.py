@@ -114,8 +114,13 @@ def dcgan(
         side //= 2
         conv = nn.Conv2d(n_in, n_out, **{**between, "bias": d_norm == "none"})
         down += [conv, *_norm(d_norm, n_out, side), nn.LeakyReLU(0.2)]
-    of_batch, more = minibatch_layers(d_minibatch, first * top * top)
-    D = Discriminator([*down, *of_batch, nn.Conv2d(first + more, 1, **ends)])
+    features = first * top * top
+    of_batch, more = minibatch_layers(d_minibatch, features)
+    if d_minibatch == "discrimination":  # it takes rows of features, no images
+        down += [nn.Flatten(), *of_batch, nn.Linear(features + more, 1, bias=False)]
+    else:
+        down += [*of_batch, nn.Conv2d(first + more, 1, **ends)]
+    D = Discriminator(down)
 
     for network in (G, D):
         _start(network)
@@ -150,7 +155,7 @@ def _fit(image_shape: tuple[int, ...], widths: tuple[int, ...]) -> tuple[int, in
 def _start(network: nn.Module) -> None:
     """Weights ~ N(0, 0.02^2), gamma ~ N(1, 0.02^2), beta = 0, the last as it is from the start."""
     for layer in network.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             nn.init.normal_(layer.weight, 0.0, 0.02)
         elif isinstance(layer, (nn.BatchNorm2d, nn.InstanceNorm2d)):
             nn.init.normal_(layer.weight, 1.0, 0.02)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from minigan import functional as F
 from minigan.autograd import Tensor
 from minigan.creation import zeros
@@ -14,12 +16,13 @@ class MinibatchDiscrimination(Module):
     """Appends to each image's features how near it lies to all others of the batch, by B measures
     that are learnt (Salimans et al. 2016, section 3.2).
 
-    (N, A) -> (N, A + B) or (N, channels, H, W) -> (N, channels + B, H, W).
-    weight: T (A, B, C), from N(0, 0.05^2).  That is how the released code starts it too
-    (openai/improved-gan, nn.py: theta); the code then scales T by its first batch, this does not.
+    (N, A) -> (N, A + B).
+    weight: T (A, B, C), from N(0, 1/A): M is as large as the features are.  In the released code
+    (openai/improved-gan, nn.py) columns of T have length 1 too, and are then scaled so that in the
+    first batch nearest images are at the distance 2 on average; here that is left to training.
 
     Args:
-        in_features: A; of images channels * H * W.
+        in_features: A.
         out_features: B.
         kernel_dims: C, the dimensions in which one measure is taken.
 
@@ -33,7 +36,7 @@ class MinibatchDiscrimination(Module):
         self.in_features, self.out_features = in_features, out_features
         self.kernel_dims = kernel_dims
         self.weight = Parameter(zeros(in_features, out_features, kernel_dims))
-        init.normal_(self.weight, 0.0, 0.05)
+        init.normal_(self.weight, 0.0, 1 / math.sqrt(in_features))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.minibatch_discrimination(x, self.weight)
