@@ -255,6 +255,11 @@ def _check_unrolled(r: Recipe) -> None:
         if r.unroll:
             raise MiniganError("unroll is how far G looks ahead: set updates=unrolled, or unroll=0")
         return
+    if r.model in AUXILIARY:
+        raise MiniganError(
+            f"G looks ahead in a game about real and fake, and D of {r.model} names labels too: "
+            "set updates=alternate and unroll=0"
+        )
     if r.optimizer == "rmsprop":
         raise MiniganError("G cannot look through D's RMSprop: set optimizer=adam or sgd")
     if r.penalty != "none" or r.clip:

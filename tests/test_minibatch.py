@@ -163,6 +163,7 @@ def test_both_players_learn(d_minibatch):
     )
     minigan.manual_seed(0)
     game = setup.build_game(recipe, (1, 6, 6))
+    assert any(type(layer).__name__.startswith("Minibatch") for layer in game.D.modules())
     before = {name: n.state_dict() for name, n in (("G", game.G), ("D", game.D))}
     (losses,) = read([play_step(game, [minigan.rand(8, 1, 6, 6)])])
     assert np.isfinite(list(losses.values())).all()

@@ -348,6 +348,12 @@ def test_learning_rates_of_the_players():
     assert game.opt_D.lr == game.opt_G.lr == 2e-4
 
 
+def test_a_d_that_names_labels_is_one_line():
+    for name in ("acgan-28", "infogan-28"):
+        with pytest.raises(MiniganError, match="names labels too: set updates=alternate"):
+            recipes.override(recipes.get(name), {"updates": "unrolled", "unroll": 1})
+
+
 @pytest.mark.parametrize("values", [
     {"unroll": "-1"}, {"unroll": "101"}, {"optimizer": "rmsprop"}, {"clip": "0.1"},
     {"penalty": "r1", "penalty_weight": "1"}, {"updates": "alternate"}, {"d_lr": "-1"},
