@@ -22,7 +22,6 @@ A D that draws random numbers or keeps statistics does so in the calls ahead too
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from minigan.autograd import Tensor, grad, no_grad
 from minigan.functional import binary_cross_entropy_with_logits as bce
@@ -112,10 +111,8 @@ class Ahead:
             kind = type(optimizer).__name__
             raise TypeError(f"only updates of Adam and SGD can be unrolled, not of {kind}")
         self.optimizer, self.t = optimizer, optimizer.steps.tolist()
-        self.states: list[Any] = list(
-            zip(*(views(getattr(optimizer, name), optimizer.params) for name in optimizer._states))
-        )
-        self.states = [[Tensor(array) for array in states] for states in self.states]
+        moments = [views(getattr(optimizer, name), optimizer.params) for name in optimizer._states]
+        self.states = [[Tensor(array) for array in of_one] for of_one in zip(*moments)]
 
     def step(self, weights: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
         """The weights after one more step."""
