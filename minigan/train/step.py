@@ -50,7 +50,8 @@ def alternate(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = ()) 
         with no_grad():  # the cut: to D, a fake is just an image
             fake = G(game.draw_z(len(x)), *y)
         real_logits, fake_logits = D(x, *y), D(fake, *y)
-        d_loss, penalty = _d_loss(game, real_logits, fake_logits, x, fake, *y)
+        d_loss = game.objective.d_loss(real_logits, fake_logits)
+        d_loss, penalty = _add_penalty(game, d_loss, x, fake, *y)
         game.opt_D.zero_grad()
         d_loss.backward()
         game.opt_D.step()
@@ -75,7 +76,8 @@ def simultaneous(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = (
     G, D, (x,), y = game.G, game.D, batches, labels
     fake = G(game.draw_z(len(x)), *y)
     real_logits, fake_logits = D(x, *y), D(fake, *y)
-    d_loss, penalty = _d_loss(game, real_logits, fake_logits, x, fake, *y)
+    d_loss = game.objective.d_loss(real_logits, fake_logits)
+    d_loss, penalty = _add_penalty(game, d_loss, x, fake, *y)
     g_loss = game.objective.g_loss(fake_logits)
 
     ##########################################################################
@@ -104,11 +106,10 @@ PLAYS = {
 }
 
 
-def _d_loss(
-    game: Game, real_logits: Tensor, fake_logits: Tensor, x: Tensor, fake: Tensor, *y: Tensor
+def _add_penalty(
+    game: Game, d_loss: Tensor, x: Tensor, fake: Tensor, *y: Tensor
 ) -> tuple[Tensor, Tensor | None]:
-    """What D minimises, and the penalty in it, if it pays one."""
-    d_loss = game.objective.d_loss(real_logits, fake_logits)
+    """What D minimises with the penalty in it, if it pays one, and that alone."""
     if game.penalty is None:
         return d_loss, None
     penalty = game.penalty(game.D, x, fake, *y)
