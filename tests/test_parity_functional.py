@@ -285,6 +285,8 @@ def test_every_function_that_pytorch_has_is_compared():
     without |= {"pixel_norm", "reflection_pad2d"}
     # Compared in test_parity_convolution.py:
     without |= {"conv2d", "conv_transpose2d", "conv2d_weight_grad"}
+    # Compared in test_minibatch.py:
+    without |= {"minibatch_discrimination", "minibatch_stddev"}
     assert set(F.__all__) - without <= names
 
 
