@@ -578,8 +578,8 @@ RECIPES = {
         Recipe(
             name="cgan",
             summary="Conditional GAN: images of a given class; maxout, dropout, SGD",
-            source="Mirza & Osindero 2014, section 4.1; what it leaves open (weights, halved loss "
-            "of D, updates, momentum's ramp): goodfeli/adversarial, mnist.yaml, __init__.py",
+            source="Mirza & Osindero 2014, section 4.1; what it leaves open (weights but those "
+            "of y, halved loss of D, updates, momentum's ramp): goodfeli/adversarial, mnist.yaml",
             model="cgan",
             latent="cube",  # 4.1: uniform within the unit hypercube
             latent_dim=100,
