@@ -49,17 +49,17 @@ class Plan:
     steps: int
 
 
-FULL = Plan(seeds=5, steps=4000)
+FULL = Plan(seeds=5, steps=3000)
 QUICK = Plan(seeds=1, steps=100)
 
 
 def looks(steps: int) -> list[int]:
-    """The steps after which the samples are looked at.
+    """The steps after which the samples are looked at: more often at first.
 
-    >>> looks(600)
-    [50, 100, 150, 200, 250, 300, 400, 500, 600]
+    >>> looks(1500)
+    [50, 100, 200, 350, 500, 750, 1000, 1500]
     """
-    every = [*range(50, 300, 50), *range(300, 1000, 100), *range(1000, steps, 250)]
+    every = [50, 100, 200, 350, 500, 750, *range(1000, steps, 500)]
     return [*(step for step in every if step < steps), steps]
 
 

@@ -27,6 +27,9 @@ from minigan.train import trainer
 from minigan.train.record import Run
 
 
+PICTURES = 10  # sample grids in a run: of small networks they take longer than the training
+
+
 @dataclass(frozen=True)
 class Training:
     """What is wanted: a run of that name, after so many steps."""
@@ -160,7 +163,7 @@ def _advance(
         summary = trainer.start(
             wanted.recipe, out=folder, steps=until, seed=wanted.seed, data_dir=data_dir,
             threads=threads, quiet=quiet, log_every=100, keep=1,
-            sample_every=max(1, (total or until) // trainer.FRAMES),
+            sample_every=max(1, (total or until) // PICTURES),
         )  # fmt: skip
     if summary.signal is not None:
         raise KeyboardInterrupt  # saved; the same command goes on from here
