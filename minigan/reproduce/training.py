@@ -26,7 +26,6 @@ from minigan.reproduce.result import Task
 from minigan.train import trainer
 from minigan.train.record import Run
 
-
 PICTURES = 10  # sample grids in a run: of small networks they take longer than the training
 
 
