@@ -18,7 +18,7 @@ from PIL import Image
 from minigan import gradient_check, plots, recipes, train
 from minigan.cli import COMMANDS, program
 from minigan.cli import train as train_command
-from minigan.train import capture, trainer
+from minigan.train import capture, launch
 
 ROOT = Path(__file__).parent.parent
 
@@ -156,7 +156,7 @@ def test_interrupt_before_the_first_step(quick, monkeypatch):
     def interrupt(*_):  # not a signal: a shell may start background jobs with SIGINT ignored
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "load_data", interrupt)
+    monkeypatch.setattr(launch, "load_data", interrupt)
     result = call(*quick)
     assert result.exit_code == 130
     assert "minigan: error: interrupted" in result.stderr
@@ -167,7 +167,7 @@ def test_warnings_are_one_line(quick, monkeypatch):
         warnings.warn("the cache is full", stacklevel=2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "load_data", warn)
+    monkeypatch.setattr(launch, "load_data", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         assert "minigan: warning: the cache is full\n" in call(*quick).stderr

@@ -11,7 +11,7 @@ from minigan import MiniganError, data, models, recipes, train
 from minigan.cli import program
 from minigan.evaluate import report
 from minigan.evaluate.importance import LatentModel, binarised, bounds, likelihood, of_networks
-from minigan.train import trainer
+from minigan.train import launch
 
 A, B = np.array([2.0, -1.0, 0.5]), np.array([0.3, -0.2, 1.0])  # logits = a z + b
 X = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)], float)  # all there are
@@ -159,7 +159,7 @@ def test_material_without_a_density():
 
 
 def test_the_command_prints_k_and_the_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "load_data", lambda recipe, data_dir: images())
+    monkeypatch.setattr(launch, "load_data", lambda recipe, data_dir: images())
     recipe = recipes.override(recipes.get("vae"), {"batch_size": 20, "latent_dim": 2})
     train.start(recipe, out=tmp_path / "run", steps=2, quiet=True, backend="numpy")
     arguments = ["evaluate", str(tmp_path / "run"), "-n", "60", "--metric", "likelihood"]

@@ -12,7 +12,7 @@ from minigan import data, models, nn, recipes, reproduce
 from minigan.data import Dataset
 from minigan.kernels import parallel
 from minigan.reproduce import table1
-from minigan.train import quality, trainer
+from minigan.train import launch, quality
 from minigan.train.record import Run
 
 
@@ -72,10 +72,10 @@ def test_the_highest_estimate_is_chosen(small, tmp_path, monkeypatch):
     )  # fmt: skip
     recipe = dataclasses.replace(recipes.get("gan-paper"), batch_size=10)
     run = Run(tmp_path / "run")
-    trainer.start(recipe, out=run.folder, steps=2, keep=9, quiet=True)
+    launch.start(recipe, out=run.folder, steps=2, keep=9, quiet=True)
     ended = []
     for step in (2, 4, 6):
-        trainer.resume(run.folder, steps=step, quiet=True)
+        launch.resume(run.folder, steps=step, quiet=True)
         ended.append(table1.follow(run, 20, 1, None))
     taken = table1.read_validation(run)
     assert {step: nats for step, (nats, _) in taken.items()} == {2: 1.0, 4: 5.0, 6: 3.0}
@@ -87,7 +87,7 @@ def test_a_validation_that_was_cut_off_is_repeated(small, tmp_path):
     """``follow`` a second time at the same step: the same record, and the copy stays."""
     recipe = dataclasses.replace(recipes.get("gan-paper"), batch_size=10)
     run = Run(tmp_path / "run")
-    trainer.start(recipe, out=run.folder, steps=2, quiet=True)
+    launch.start(recipe, out=run.folder, steps=2, quiet=True)
     table1.follow(run, 20, 1, None)
     before = table1.read_validation(run)
     (run.folder / "chosen.npz").unlink()

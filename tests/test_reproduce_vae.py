@@ -13,7 +13,7 @@ from minigan.evaluate.importance import Likelihood
 from minigan.kernels import parallel
 from minigan.reproduce import vae
 from minigan.reproduce.result import verdict
-from minigan.train import quality, trainer
+from minigan.train import launch, quality
 
 PLAN = vae.Plan(steps=(2, 4), codes=4, images=40, samples=60)
 
@@ -27,7 +27,7 @@ def small(monkeypatch):
     def load(name, split="train", **_):
         return Dataset(name, split, x, labels, tuple("0123456789"))
 
-    for place in (data, trainer.data):
+    for place in (data, launch.data):
         monkeypatch.setattr(place, "load", load)
     monkeypatch.setattr(vae, "QUICK", PLAN)
     monkeypatch.setattr(quality, "SAMPLES", 200)

@@ -14,7 +14,7 @@ import tiny
 from minigan import data, plots, recipes, train
 from minigan.autograd import Tensor
 from minigan.errors import MiniganError
-from minigan.train import capture, quality, record, trainer
+from minigan.train import capture, launch, quality, record, trainer
 from minigan.train import checkpoint as checkpoints
 from minigan.train.step import read
 
@@ -178,10 +178,10 @@ def test_wrong_data_leaves_no_folder(tmp_path):
 def test_default_folder_has_the_next_free_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = recipes.get("gan")
-    assert str(trainer.next_free(recipe)) == os.path.join("runs", "gan-glyphs-1")
-    trainer.next_free(recipe).mkdir(parents=True)
-    assert trainer.next_free(recipe).name == "gan-glyphs-2"
-    assert trainer.next_free(tiny.recipe(tmp_path)).name == "gan-tiny-1"
+    assert str(launch.next_free(recipe)) == os.path.join("runs", "gan-glyphs-1")
+    launch.next_free(recipe).mkdir(parents=True)
+    assert launch.next_free(recipe).name == "gan-glyphs-2"
+    assert launch.next_free(tiny.recipe(tmp_path)).name == "gan-tiny-1"
 
 
 def test_points(tmp_path):

@@ -76,8 +76,8 @@ def evaluate(
     from minigan.errors import MiniganError
     from minigan.evaluate import importance, neighbours, report
     from minigan.train import labels
+    from minigan.train.launch import load_data
     from minigan.train.sampling import unit
-    from minigan.train.trainer import load_data
 
     path = train.choose(run, checkpoint)
     G, config, step = train.load_generator(path)
@@ -127,7 +127,7 @@ def _material(samples: Any, asked: Any, train: Any, recipe: Any, data_dir: str |
 
     from minigan.data.load import splits
     from minigan.evaluate.report import Material
-    from minigan.train.trainer import load_data
+    from minigan.train.launch import load_data
 
     def other(split: str) -> Any:
         if split not in splits(recipe.data):

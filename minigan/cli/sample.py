@@ -77,8 +77,9 @@ def sample(
     from minigan import plots, train
     from minigan.files import write_atomically
     from minigan.train import labels
+    from minigan.train.launch import load_data
     from minigan.train.sampling import unit
-    from minigan.train.trainer import POINTS, load_data
+    from minigan.train.trainer import POINTS
 
     path = train.choose(run, checkpoint)
     if npz is not None:

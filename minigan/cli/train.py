@@ -141,15 +141,15 @@ def _announce_compilation() -> None:
     """Say so when the first kernel is compiled: the step that waits for it looks stuck."""
     from numba.core import event
 
+    from minigan.train.progress import say
+
     class Announcement(event.Listener):
         def on_start(self, event_: Any) -> None:
             event.unregister("numba:compile", self)
-            training.say("compiling the kernels, once; later starts find them in the cache ...")
+            say("compiling the kernels, once; later starts find them in the cache ...")
 
         def on_end(self, event_: Any) -> None:
             pass
-
-    from minigan.train import trainer as training
 
     event.register("numba:compile", Announcement())
 

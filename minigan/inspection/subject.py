@@ -15,6 +15,7 @@ from minigan.errors import MiniganError
 from minigan.recipes import Recipe
 from minigan.train import checkpoint as checkpoints
 from minigan.train import labels as label
+from minigan.train.launch import load_data
 from minigan.train.record import Config
 from minigan.train.setup import (
     build_game,
@@ -25,7 +26,6 @@ from minigan.train.setup import (
     set_schedules,
 )
 from minigan.train.step import Game
-from minigan.train.trainer import load_data
 
 
 @dataclass

@@ -23,7 +23,7 @@ from minigan.files import explained
 from minigan.kernels import parallel
 from minigan.recipes import Recipe
 from minigan.reproduce.result import Task
-from minigan.train import trainer
+from minigan.train import launch
 from minigan.train.record import Run
 
 PICTURES = 10  # sample grids in a run: of small networks they take longer than the training
@@ -152,14 +152,14 @@ def _advance(
                 f"{folder} is at step {last} already, and step {until} is wanted: remove it, or "
                 "name another folder with --runs"
             )
-        summary = trainer.resume(
+        summary = launch.resume(
             folder, steps=until, data_dir=data_dir, threads=threads, quiet=quiet
         )
     else:
         if folder.exists():  # stopped before it began: without a configuration it is no run
             with explained("remove", folder):
                 shutil.rmtree(folder)
-        summary = trainer.start(
+        summary = launch.start(
             wanted.recipe, out=folder, steps=until, seed=wanted.seed, data_dir=data_dir,
             threads=threads, quiet=quiet, log_every=100, keep=1,
             sample_every=max(1, (total or until) // PICTURES),

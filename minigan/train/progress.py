@@ -1,7 +1,8 @@
-"""The progress bar of a training."""
+"""The progress bar of a training, and what is said above it."""
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from tqdm import tqdm
@@ -18,3 +19,9 @@ class ProgressBar(tqdm):
 
 
 ProgressBar.set_lock(threading.RLock())
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """One line to the user, above the progress bar; ``quiet`` is for news, not for warnings."""
+    if not quiet:
+        ProgressBar.write(text, file=sys.stderr)
