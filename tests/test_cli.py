@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import quoted  # docs, see setup.cfg
 import tiny
 from click.testing import CliRunner
 from PIL import Image
@@ -92,6 +94,23 @@ def test_help_lists_all_commands_and_the_completion():
     assert all(f"\n  {command} " in text for command in COMMANDS)
     assert "_MINIGAN_COMPLETE=bash_source" in text
     assert good("-h").stdout == text
+
+
+def test_options_on_the_pages_exist():
+    """Of each ``minigan COMMAND --option`` in a page's text or in one of its blocks."""
+    seen = 0
+    for page in quoted.pages():
+        text = page.read_text(encoding="utf-8")
+        written = re.findall(r"`minigan ([^`]+)`", text)
+        written += re.findall(r"^(?:\$ )?minigan (.+)$", text, re.MULTILINE)
+        for command, *words in map(str.split, written):
+            if command not in COMMANDS:  # a line of prose, or of a table
+                continue
+            options = {o for p in program.get_command(None, command).params for o in p.opts}
+            named = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert named <= {*options, "--help"}, (page.name, command)
+            seen += 1
+    assert seen > 50
 
 
 def test_help_imports_nothing_heavy():
@@ -264,6 +283,7 @@ def test_wrong_files(quick, tmp_path, text, reason):
         (["train", "--resume", "none", "--batch-size", "3"], 2, "--batch-size does not go"),
         (["sample", "none"], 1, "no run at none"),
         (["interpolate", "none"], 1, "no run at none"),
+        (["evaluate", "none", "--codes", "1000000"], 2, "1000000 is not in the range"),
         (["plot", "none"], 1, "none is not a run"),
         (["info", "none"], 1, "none is not a run"),
         (["sample"], 2, "Missing argument 'RUN'"),

@@ -35,13 +35,24 @@ def test_override_parses_text_by_the_field():
         {"label_smoothing": "1"}, {"momentum_epochs": "-1"}, {"lr": 10**400}, {"d_scale": "0"},
         {"momentum": "0.5"}, {"momentum_end": "0.5", "optimizer": "sgd"}, {"pixel_low": "0"},
         {"model": "gan-paper"}, {"batch_size": "1"}, {"d_steps": "1001"},
-        {"lr": None}, {"lr": [1]}, {"lr": "inf"},
+        {"lr": None}, {"lr": [1]}, {"lr": "inf"}, {"objective": "wasserstein"},
     ],
 )  # fmt: skip
 def test_bad_values_are_one_line_errors(values):
     with pytest.raises(MiniganError) as error:
         recipes.override(recipes.get("gan"), values)
     assert "\n" not in str(error.value)
+
+
+def test_a_critic_needs_a_bound():
+    """Without one D's outputs only grow, and training stops where a float overflows, if at all."""
+    gan, critic = recipes.get("gan"), {"objective": "wasserstein"}
+    for bound in ({"clip": "0.01"}, {"penalty": "r1", "penalty_weight": "1"}):
+        assert recipes.override(gan, {**critic, **bound}).objective == "wasserstein"
+    with pytest.raises(MiniganError, match=r"set clip=0\.01, or penalty"):
+        recipes.override(recipes.get("wgan"), {"clip": "0"})
+    with pytest.raises(MiniganError, match="set another objective, or updates=alternate"):
+        recipes.override(recipes.get("unrolled"), critic)
 
 
 def test_unknown_recipe_names_the_nearest():

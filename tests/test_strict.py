@@ -243,7 +243,8 @@ def test_the_step_with_every_optimiser_and_objective(cupy, monkeypatch, optimize
     momentum = {} if optimizer == "adam" else {"momentum": "0.5"}
     has_targets = objective not in ("hinge", "wasserstein")
     smoothing = {"label_smoothing": "0.1"} if has_targets else {}
-    changes = {"optimizer": optimizer, "objective": objective, **smoothing, **momentum}
+    bound = {"clip": "0.5"} if objective == "wasserstein" else {}
+    changes = {"optimizer": optimizer, "objective": objective, **smoothing, **momentum, **bound}
     recipe = small("dcgan-28", **changes, lr="1e-3", d_steps="2", ema="0.9")
     assert_plays_as_on_numpy(recipe, monkeypatch)
 

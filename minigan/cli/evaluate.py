@@ -10,6 +10,7 @@ import click
 from minigan.cli import backend_option, debug_option, json_option
 from minigan.cli.sample import at_least_1, checkpoint_option, seed_option
 
+MAX_CODES = 100_000  # more than a day of one core
 METRICS = (
     "classes", "distance", "precision-recall", "neighbours", "parzen", "likelihood", "modes",
     "stacked", "labels", "one-nn",
@@ -47,7 +48,7 @@ Examples:
               help="Which; repeatable.  [default: all that suit the data]")  # fmt: skip
 @click.option("--n", "-n", type=at_least_1, default=10_000, show_default=True,
               help="How many samples.")  # fmt: skip
-@click.option("--codes", type=at_least_1, default=100, show_default=True,
+@click.option("--codes", type=click.IntRange(1, MAX_CODES), default=100, show_default=True,
               help="k of the metric likelihood.")  # fmt: skip
 @click.option("--data-dir", metavar="DIR", help="Where MNIST's files are, if not where they were.")
 @click.option("--picture", metavar="FILE", help="Samples beside their nearest training images.")

@@ -91,6 +91,11 @@ def check(r: Recipe) -> None:
         raise MiniganError(
             "penalty and penalty_weight go together: set both, or penalty=none and penalty_weight=0"
         )
+    if r.objective == "wasserstein" and r.penalty == "none" and not r.clip:
+        raise MiniganError(
+            "objective=wasserstein has no optimal D unless D's slope is bounded: set clip=0.01, or "
+            "penalty=wgan-gp and penalty_weight=10"
+        )
     if r.penalty != "none" and r.model in AUXILIARY:
         raise MiniganError(
             f"the D of {r.model} has two outputs, and a penalty is about the gradient of one: set "
@@ -194,6 +199,11 @@ def _check_unrolled(r: Recipe) -> None:
         )
     if r.optimizer == "rmsprop":
         raise MiniganError("G cannot look through D's RMSprop: set optimizer=adam or sgd")
+    if r.objective == "wasserstein":
+        raise MiniganError(
+            "G looks through updates of D without a penalty or clipping, and objective=wasserstein "
+            "needs one of them: set another objective, or updates=alternate"
+        )
     if r.penalty != "none" or r.clip:
         raise MiniganError(
             "G looks through updates of D without a penalty or clipping: set penalty=none and "
