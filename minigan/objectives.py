@@ -177,7 +177,7 @@ class AuxiliaryClassifier:
     y is a code c that was drawn for a fake, so of real images there is none.
 
     Args:
-        base: the game about the first output.
+        base: the game about the first output; its d_scale and label_smoothing are for that alone.
         on_real: whether the second output counts for real images too.
 
     >>> import numpy as np

@@ -179,13 +179,14 @@ def call(*args):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A run on tiny images and one on points."""
+    """A run on tiny images, one on points of the plane, and one on points of a line."""
     folder = tmp_path_factory.mktemp("evaluate")
     with pytest.MonkeyPatch.context() as monkeypatch:
         tiny.use(monkeypatch)
         images, _ = tiny.start(folder, steps=2)
         points, _ = tiny.start(folder, steps=2, name="points", changes={"data": "ring8"})
-        yield images.folder, points.folder
+        line, _ = tiny.start(folder, steps=1, name="line", changes={"data": "gaussian1d"})
+        yield images.folder, points.folder, line.folder
 
 
 def test_a_run_on_images(runs, tmp_path):
@@ -244,6 +245,8 @@ def test_the_seed_decides_the_samples(runs):
         (1, ["--metric", "stacked"], "stacked does not suit ring8, which is points"),
         (1, ["--metric", "parzen"], "parzen does not suit ring8, which is points"),
         (1, ["--picture", "x.png"], "neighbours does not suit ring8"),
+        (2, ["--metric", "modes"], "gaussian1d is not in it: look at its samples, with minigan"),
+        (2, [], "no metric suits gaussian1d: look at its samples, with minigan sample"),
         (0, ["--metric", "parzen"], "has no test split"),
         (0, ["--metric", "parzen", "--checkpoint", "77"], "77"),
         (

@@ -102,7 +102,9 @@ def evaluate(
         material = dataclasses.replace(material, model=model, codes=codes)
     names = list(dict.fromkeys(metrics)) or report.suitable(material)
     if not names and not picture:
-        raise MiniganError(f"no metric suits {recipe.data}: name one with --metric")
+        raise MiniganError(
+            f"no metric suits {recipe.data}: look at its samples, with minigan sample {run}"
+        )
     for name in names:
         _check_suits(name, material)
     if picture:
@@ -142,7 +144,7 @@ def _material(samples: Any, asked: Any, train: Any, recipe: Any, data_dir: str |
 def _check_suits(name: str, material: Any) -> None:
     """MiniganError for a question that has no meaning, or no answer, here."""
     from minigan.errors import MiniganError
-    from minigan.evaluate.report import LEAST
+    from minigan.evaluate.report import LEAST, suitable
 
     least = LEAST.get(name, 1)
     if min(len(material.samples), len(material.train)) < least:
@@ -153,3 +155,8 @@ def _check_suits(name: str, material: Any) -> None:
     if (name == "modes") == material.train.is_images:
         kind = "images" if material.train.is_images else "points"
         raise MiniganError(f"--metric {name} does not suit {material.train.name}, which is {kind}")
+    if name == "modes" and "modes" not in suitable(material):
+        raise MiniganError(
+            f"--metric modes counts modes in the plane, and {material.train.name} is not in it: "
+            "look at its samples, with minigan sample"
+        )

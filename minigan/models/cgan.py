@@ -19,8 +19,8 @@ What the paper leaves open is as in the code of the first GAN, see ``gan_paper``
 weights, and G's output bias, which starts from the data's mean.  Only the weights of y are larger,
 from U(-.3, .3).  A one-hot y reaches a unit through one weight, z through a hundred: with .3 beside
 .05 both branches of G are equally strong in the beginning.  With .05 for both D could hardly tell a
-right label from a wrong one after 1000 steps on MNIST (mean logits 6.5068 and 6.5063, against 2.01
-and 1.85 with 1 / sqrt(10)).
+right label from a wrong one after 1000 steps on MNIST (seed 0; mean logits of the test images 3.64
+and 3.61, against 3.01 and 2.85 with .3).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Recipe:
     d_steps_more: int = 0  # k of the first d_steps_first steps, and of ...
     d_steps_first: int = 0
     d_steps_every: int = 0  # ... each one whose number is a multiple of this; 0: of none
-    d_scale: float = 1.0  # factor of D's loss
+    d_scale: float = 1.0  # factor of D's loss, which the penalty is not part of
     # "alternate" is Algorithm 1, "simultaneous" as the released code of 2014, "unrolled" with G
     # looking ahead so many updates of D, "together" no game but an autoencoder.
     updates: str = "alternate"
