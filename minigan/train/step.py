@@ -75,7 +75,8 @@ def simultaneous(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = (
     """
     G, D, (x,), y = game.G, game.D, batches, labels
     fake = G(game.draw_z(len(x)), *y)
-    real_logits, fake_logits = D(x, *y), D(fake, *y)
+    fake_logits = D(fake, *y)
+    real_logits = D(x, *y)
     d_loss = game.objective.d_loss(real_logits, fake_logits)
     d_loss, penalty = _add_penalty(game, d_loss, x, fake, *y)
     g_loss = game.objective.g_loss(fake_logits)
