@@ -1,5 +1,5 @@
 """Each convolution of the 64 x 64 DCGAN by itself, beside PyTorch where it is installed:
-``pytest benchmarks/test_convolution.py --benchmark-only``.
+``pytest benchmarks/test_convolution.py -n 0 --benchmark-only``.
 
 ``minigan bench dcgan --only layers`` prints the same in turn, as one table.
 """

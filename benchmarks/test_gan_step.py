@@ -1,4 +1,6 @@
-"""Whole training steps of the MLP games: ``pytest benchmarks/test_gan_step.py --benchmark-only``.
+"""Whole training steps of the MLP games.
+
+``pytest benchmarks/test_gan_step.py -n 0 --benchmark-only``
 
 Compare figures of one run only.  ``minigan bench gan`` compares with PyTorch in turn, which is
 the fairer way; this one is for watching minigan itself.

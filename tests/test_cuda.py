@@ -535,7 +535,7 @@ def sanitized(tmp_path_factory):
 def test_no_kernel_reads_or_writes_beyond_its_arrays(sanitized):
     environment, _ = sanitized
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", __file__,
          "-k", "twins or random_numbers or more_values or many_rows"],
         env=environment, capture_output=True, text=True, timeout=200,
         cwd=Path(__file__).parents[1],

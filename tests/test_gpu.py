@@ -1,4 +1,4 @@
-"""What only a GPU can show.  ``pytest -m gpu tests/test_gpu.py`` runs it; elsewhere it is skipped.
+"""What only a GPU can show; elsewhere it is skipped.  ``pytest -n 0 -m gpu tests/test_gpu.py``
 
 NumPy in float64 is the yardstick.  float64 on the GPU has to agree to rounding, float32 to the
 rounding of float32; a captured step has to agree with an eager one to the last bit.
