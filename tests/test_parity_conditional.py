@@ -97,13 +97,13 @@ def test_mirza_s_game_equals_pytorch():
     x = (images(16) + 1) / 2
     backends.manual_seed(7)
     fake = G(game.draw_z(N), Tensor(Y))
-    real_logits, fake_logits = D(Tensor(x.reshape(N, 1, 4, 4)), Tensor(Y)), D(fake, Tensor(Y))
+    fake_logits = D(fake, Tensor(Y))  # first, as in the step: masks are drawn in order
+    real_logits = D(Tensor(x.reshape(N, 1, 4, 4)), Tensor(Y))
 
     drop, y = Masks(7), torch.tensor(Y)
     torch_fake = mirza_g(g, torch.tensor(np.pad(Z, ((0, 0), (0, 95)))), y, drop)
-    torch_real, torch_fake_logits = (
-        mirza_d(d, torch.tensor(x), y, drop), mirza_d(d, torch_fake, y, drop),
-    )  # fmt: skip
+    torch_fake_logits = mirza_d(d, torch_fake, y, drop)
+    torch_real = mirza_d(d, torch.tensor(x), y, drop)
     d_loss = 0.5 * (F.softplus(-torch_real).mean() + F.softplus(torch_fake_logits).mean())
     g_loss = F.softplus(-torch_fake_logits).mean()
     assert_equal(fake.flatten(1).numpy(), torch_fake, "fakes")
