@@ -70,6 +70,7 @@ def evaluate(
 ) -> None:
     """Draw samples from RUN, a folder or a checkpoint file, and measure them."""
     import dataclasses
+    import functools
 
     import numpy as np
 
@@ -78,6 +79,7 @@ def evaluate(
     from minigan.evaluate import importance, neighbours, report
     from minigan.train import labels
     from minigan.train.launch import load_data
+    from minigan.train.progress import ProgressBar
     from minigan.train.sampling import unit
 
     path = train.choose(run, checkpoint)
@@ -99,7 +101,9 @@ def evaluate(
     if recipe.model == "vae":
         decoder, encoder, _, _ = train.load_autoencoder(path)
         model = importance.of_networks(decoder, encoder)
-        material = dataclasses.replace(material, model=model, codes=codes)
+        # Minutes of work: on a terminal it shows how far it is.
+        bar = functools.partial(ProgressBar, desc="likelihood", disable=None, leave=False)
+        material = dataclasses.replace(material, model=model, codes=codes, progress=bar)
     names = list(dict.fromkeys(metrics)) or report.suitable(material)
     if not names and not picture:
         raise MiniganError(

@@ -7,7 +7,7 @@ a perfect value that one could know without them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -46,6 +46,7 @@ class Material:
         valid: images by which a Parzen window is chosen, or None: the first tenth of ``test``.
         model: of a VAE, which has a density; otherwise None.
         codes: k, by which that is estimated.
+        progress: hands out the blocks of that work one by one, for a progress bar.
         labels: the classes (N,) that the samples were made for, or None if nobody asked for any.
     """
 
@@ -55,6 +56,7 @@ class Material:
     valid: Dataset | None = None
     model: importance.LatentModel | None = None
     codes: int = importance.CODES
+    progress: Callable[[list[slice]], Iterable[slice]] = iter
     labels: np.ndarray | None = None
 
     @cached_property
@@ -180,7 +182,8 @@ def model_likelihood(material: Material) -> dict[str, Any]:
             "of minigan train vae; parzen needs samples only"
         )
     x = importance.binarised(material.unseen("likelihood").x)
-    found = importance.likelihood(material.model, backends.xp().asarray(x), material.codes)
+    x = backends.xp().asarray(x)
+    found = importance.likelihood(material.model, x, material.codes, progress=material.progress)
     return {"test": found}
 
 
