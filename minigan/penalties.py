@@ -39,7 +39,8 @@ TINY = 1e-12
 def squared_lengths(D: Module, x: Tensor, *given: Tensor) -> Tensor:
     """|| grad_x D(x) ||^2 for each image; differentiable.  (N, *image) -> (N,)
 
-    No image's output depends on another image: the gradient of the outputs' sum holds them all.
+    Where no image's output depends on another image, the gradient of the outputs' sum holds them
+    all.
 
     >>> import numpy as np
     >>> D = nn.Linear(2, 1)
@@ -93,6 +94,12 @@ class Dragan:
 
     Args:
         weight: lambda, 10 in the paper.
+
+    >>> from minigan.creation import ones, zeros
+    >>> D = nn.Linear(2, 1)
+    >>> _ = D.load_state_dict({"weight": [[3.0, 4.0]], "bias": [0.0]})
+    >>> round(Dragan(weight=10.0)(D, ones(4, 2), zeros(4, 2)).item(), 3)            # 10 (5 - 1)^2
+    160.0
     """
 
     weight: float = 10.0
@@ -114,6 +121,12 @@ class R1:
 
     Args:
         weight: gamma, 10 in the paper.
+
+    >>> from minigan.creation import ones, zeros
+    >>> D = nn.Linear(2, 1)
+    >>> _ = D.load_state_dict({"weight": [[3.0, 4.0]], "bias": [0.0]})
+    >>> R1(weight=10.0)(D, ones(4, 2), zeros(4, 2)).item()                          # 10 / 2 * 5^2
+    125.0
     """
 
     weight: float = 10.0
@@ -133,6 +146,12 @@ class OfPacks:
     """A penalty for a D that judges packs of images: what is said of an image holds for a pack.
 
     One length a pack, one eps a pack: D is a function of the pack as a whole.
+
+    >>> from minigan.creation import ones, zeros
+    >>> D = Packed(nn.Linear(4, 1), 2)
+    >>> _ = D.network.load_state_dict({"weight": [[1.0, 2.0, 2.0, 4.0]], "bias": [0.0]})
+    >>> OfPacks(R1(weight=2.0))(D, ones(6, 2), zeros(6, 2)).item()                  # 5^2
+    25.0
     """
 
     penalty: WassersteinGP | Dragan | R1

@@ -105,7 +105,7 @@ def test_mnist(small, tmp_path, monkeypatch):
     assert [row["entrant"] for row in rows] == ["non-saturating", "minimax"]
     for row in rows:
         assert 0 <= row["entropy of classes, nats"] <= np.log(10)
-        assert row["distance"] > 0
+        assert row["classifier distance"] > 0
     page = (tmp_path / "out" / "result.md").read_text()
     assert "| measured |" not in page  # nothing is compared: no empty table
     saved = json.loads((tmp_path / "out" / "result.json").read_text())

@@ -36,6 +36,7 @@ from minigan.data import Dataset
 from minigan.errors import MiniganError
 from minigan.evaluate import classifier, features
 from minigan.files import explained, write_atomically
+from minigan.reproduce.by_step import read_by_step
 from minigan.reproduce.drawing import panels, picture
 from minigan.reproduce.result import Comparison, Outcome, Picture, Task, mean_and_error, rounded
 from minigan.reproduce.samples import drawn
@@ -43,7 +44,7 @@ from minigan.reproduce.speckle import eye_test, eyes, median
 from minigan.reproduce.table1 import some
 from minigan.reproduce.training import Training, train_all
 from minigan.train import checkpoint as checkpoints
-from minigan.train.record import Run, parse_json
+from minigan.train.record import Run
 
 DIGITS = 10
 TAKEN = 0.2  # of the samples: more is too much for one digit
@@ -107,22 +108,12 @@ def read_record(run: Run) -> dict[int, dict[str, Any]]:
 
     Raises MiniganError, one line, if the file is damaged.
     """
-    path = run.folder / RECORD
-    if not path.exists():
-        return {}
-    with explained("read", path):
-        content = path.read_bytes()
-    try:
-        found = {int(step): entry for step, entry in parse_json(content).items()}
-        for entry in [entry[eye] for entry in found.values() for eye in ("median", "plain")]:
-            if len(entry["counts"]) != DIGITS or sum(entry["counts"]) != entry["samples"]:
-                raise ValueError
-    except (ValueError, AttributeError, KeyError, TypeError):
-        raise MiniganError(
-            f"{path} is damaged: expected counts of ten digits by step; remove {run.folder}, or "
-            "name another folder with --runs"
-        ) from None
-    return found
+    return read_by_step(run.folder / RECORD, _counts_digits, "counts of ten digits")
+
+
+def _counts_digits(entry: dict[str, Any]) -> bool:
+    seen = [entry[eye] for eye in ("median", "plain")]
+    return all(len(s["counts"]) == DIGITS and sum(s["counts"]) == s["samples"] for s in seen)
 
 
 # What is measured ---------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from minigan import data, plots, recipes
 from minigan.evaluate import features, report
 from minigan.reproduce.family import ENTRANTS, Entrant
 from minigan.reproduce.result import Outcome, Picture, Task, counted
-from minigan.reproduce.samples import drawn
+from minigan.reproduce.samples import columns, drawn
 from minigan.reproduce.speckle import median
 from minigan.reproduce.table1 import some
 from minigan.reproduce.training import Training, train_all
@@ -122,15 +122,10 @@ def asked(material: report.Material) -> dict[str, float]:
     spread = report.precision_and_recall(material)["samples"]
     far = report.distance(material)["samples"]
     return {
-        "entropy of classes, nats": histogram.entropy,
+        **columns(histogram, spread, far),
         "± nats": histogram.entropy_se,
-        "smallest class, %": 100 * min(histogram.counts) / histogram.samples,
-        "largest class, %": 100 * max(histogram.counts) / histogram.samples,
-        "precision": spread.precision,
         "± precision": spread.precision_se,
-        "recall": spread.recall,
         "± recall": spread.recall_se,
-        "distance": far.value,
         "± distance": far.se,
     }
 

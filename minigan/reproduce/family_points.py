@@ -37,7 +37,7 @@ from minigan.reproduce.result import Comparison, Outcome, Picture, Task, counted
 from minigan.reproduce.training import Training, train_all
 
 PLAIN = ENTRANTS[0].name
-# Chosen for the plain GAN, which reaches all modes of both with them, and then left alone.
+# Chosen for the plain GAN, and then left alone.
 SETTINGS = {"widths": (128, 128, 128), "batch_size": 128, "lr": 1e-3, "betas": (0.5, 0.9)}
 
 

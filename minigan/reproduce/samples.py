@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from minigan.evaluate.features import ClassHistogram, ClassifierDistance
+from minigan.evaluate.precision_recall import PrecisionRecall
 from minigan.train.sampling import generate, load_generator, unit
 from minigan.train.setup import draw_z
 
@@ -19,3 +21,17 @@ def drawn(checkpoint: Path, n: int, seed: int | Sequence[int] = 0) -> np.ndarray
     G, config, _ = load_generator(checkpoint)
     recipe = config.recipe
     return unit(generate(G, draw_z(recipe, n, np.random.default_rng(seed))), recipe)
+
+
+def columns(
+    histogram: ClassHistogram, spread: PrecisionRecall, far: ClassifierDistance
+) -> dict[str, float]:
+    """What the classifier sees in samples, as columns of a table."""
+    return {
+        "entropy of classes, nats": histogram.entropy,
+        "smallest class, %": 100 * min(histogram.counts) / histogram.samples,
+        "largest class, %": 100 * max(histogram.counts) / histogram.samples,
+        "precision": spread.precision,
+        "recall": spread.recall,
+        "classifier distance": far.value,
+    }

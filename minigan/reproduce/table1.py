@@ -32,7 +32,7 @@ from minigan.evaluate.report import shuffled
 from minigan.files import write_atomically
 from minigan.reproduce.drawing import panels, picture
 from minigan.reproduce.result import Comparison, Outcome, Picture, Task, counted, mean_and_error
-from minigan.reproduce.samples import drawn
+from minigan.reproduce.samples import columns, drawn
 from minigan.reproduce.training import Training, train_all
 from minigan.train import checkpoint as checkpoints
 from minigan.train.record import Run
@@ -146,14 +146,7 @@ class Material:
         n = min(len(seen), len(self.train_features))
         spread = precision_recall.precision_recall(self.train_features[:n], seen[:n])
         far = features.classifier_distance(self.train_features, seen, self.test_features)
-        return {
-            "entropy of classes, nats": histogram.entropy,
-            "smallest class, %": 100 * min(histogram.counts) / histogram.samples,
-            "largest class, %": 100 * max(histogram.counts) / histogram.samples,
-            "precision": spread.precision,
-            "recall": spread.recall,
-            "classifier distance": far.value,
-        }
+        return columns(histogram, spread, far)
 
 
 def reproduce(task: Task) -> Outcome:

@@ -37,13 +37,14 @@ from minigan.data import Dataset, to_float
 from minigan.errors import MiniganError
 from minigan.evaluate import classifier, features, importance, precision_recall
 from minigan.evaluate.report import shuffled
-from minigan.files import explained, write_atomically
+from minigan.files import write_atomically
+from minigan.reproduce.by_step import read_by_step
 from minigan.reproduce.collapse import COLOURS
 from minigan.reproduce.drawing import panels, picture
 from minigan.reproduce.result import Comparison, Outcome, Picture, Task
 from minigan.reproduce.samples import drawn
 from minigan.reproduce.training import Training, train_all
-from minigan.train.record import Run, parse_json
+from minigan.train.record import Run
 from minigan.train.sampling import generate, load_autoencoder
 from minigan.train.setup import draw_z
 
@@ -124,21 +125,9 @@ def loss_on(path: Path, images: np.ndarray) -> dict[str, float]:
 
 def read_record(run: Run) -> dict[int, dict[str, float]]:
     """What ``note_loss`` wrote; MiniganError, one line, if the file is damaged."""
-    path = run.folder / RECORD
-    if not path.exists():
-        return {}
-    with explained("read", path):
-        content = path.read_bytes()
-    try:
-        found = {int(step): entry for step, entry in parse_json(content).items()}
-        if not all(isinstance(entry["reconstruction"], float) for entry in found.values()):
-            raise ValueError
-    except (ValueError, AttributeError, KeyError, TypeError):
-        raise MiniganError(
-            f"{path} is damaged: expected losses by step; remove {run.folder}, or name another "
-            "folder with --runs"
-        ) from None
-    return found
+    return read_by_step(
+        run.folder / RECORD, lambda entry: isinstance(entry["reconstruction"], float), "losses"
+    )
 
 
 def history(run: Run, plan: Plan) -> dict[str, list[float]]:

@@ -75,7 +75,7 @@ def simultaneous(game: Game, batches: list[Tensor], labels: Sequence[Tensor] = (
     """
     G, D, (x,), y = game.G, game.D, batches, labels
     fake = G(game.draw_z(len(x)), *y)
-    fake_logits = D(fake, *y)
+    fake_logits = D(fake, *y)  # first: the order in which dropout masks are drawn
     real_logits = D(x, *y)
     d_loss = game.objective.d_loss(real_logits, fake_logits)
     d_loss, penalty = _add_penalty(game, d_loss, x, fake, *y)
