@@ -44,9 +44,22 @@ WITH_WIDTHS = {
 
 def check(r: Recipe) -> None:
     """MiniganError in one line for a value that cannot work."""
+    for part in (
+        _check_choices, _check_steps, _check_widths, _check_autoencoder, _check_batch,
+        _check_unrolled, _check_momentum, _check_pixels, _check_finite, _check_penalty,
+        _check_codes, _check_norm, _check_optimizer,
+    ):  # fmt: skip
+        part(r)
+
+
+def _check_choices(r: Recipe) -> None:
     for key, choices in _CHOICES.items():
         if getattr(r, key) not in choices:
             raise MiniganError(f"{key} must be one of {', '.join(choices)}: {getattr(r, key)!r}")
+
+
+def _check_steps(r: Recipe) -> None:
+    """How many of everything, and how often D moves."""
     for key in ("latent_dim", "batch_size", "epochs", "d_steps", "image_size"):
         if getattr(r, key) < 1:
             raise MiniganError(f"{key} must be at least 1, got {getattr(r, key)}")
@@ -66,24 +79,33 @@ def check(r: Recipe) -> None:
             "batch normalisation needs at least 2 rows a batch: set batch_size=2 or more, "
             "or model=gan-relu"
         )
-    _check_widths(r)
-    _check_autoencoder(r)
-    _check_batch(r)
-    _check_unrolled(r)
+
+
+def _check_momentum(r: Recipe) -> None:
     if r.momentum_epochs < 0:
         raise MiniganError(f"momentum_epochs must be at least 0, got {r.momentum_epochs}")
     if r.momentum_end and not r.momentum_epochs:
         raise MiniganError("momentum_end is reached after momentum_epochs: set both")
+
+
+def _check_pixels(r: Recipe) -> None:
     if r.model in PIXELS and (r.pixel_low, r.pixel_high) != PIXELS[r.model]:
         raise MiniganError(
             "the last activation of {} makes pixels from {:g} to {:g}: set pixel_low={:g} and "
             "pixel_high={:g}".format(r.model, *PIXELS[r.model], *PIXELS[r.model])
         )
+
+
+def _check_finite(r: Recipe) -> None:
     for field in dataclasses.fields(r):
         value = getattr(r, field.name)
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
             raise MiniganError(f"{field.name} must be finite, got {value}")
+
+
+def _check_penalty(r: Recipe) -> None:
+    """What bounds D's slope, and whether D has one."""
     for key in ("penalty_weight", "clip", "d_lr"):
         if getattr(r, key) < 0:
             raise MiniganError(f"{key} must be at least 0, got {getattr(r, key)}")
@@ -101,13 +123,23 @@ def check(r: Recipe) -> None:
             f"the D of {r.model} has two outputs, and a penalty is about the gradient of one: set "
             "penalty=none, or model=cdcgan"
         )
+
+
+def _check_codes(r: Recipe) -> None:
     if (r.codes > 0) != (r.model == "infogan") or not 0 <= r.codes <= MAX_CODES or r.codes == 1:
         raise MiniganError(
             f"codes is the number of values of InfoGAN's code: expected 2 to {MAX_CODES} with "
             f"model=infogan and 0 without, got {r.codes} with model={r.model}"
         )
+
+
+def _check_norm(r: Recipe) -> None:
     if r.d_norm != "batch" and r.model not in DCGANS:
         raise MiniganError(f"the model {r.model} has no d_norm to set: only {', '.join(DCGANS)} do")
+
+
+def _check_optimizer(r: Recipe) -> None:
+    """Rates and decays, and whether the updates have a k."""
     for key in ("lr", "d_scale"):
         if getattr(r, key) <= 0:
             raise MiniganError(f"{key} must be above 0, got {getattr(r, key)}")
