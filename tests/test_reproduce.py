@@ -1,5 +1,6 @@
 """Reproductions: the folder and its page, and the mathematics of figure1 and theory."""
 
+import dataclasses
 import importlib
 import json
 import math
@@ -15,7 +16,16 @@ from minigan.autograd import Tensor, no_grad
 from minigan.cli import program
 from minigan.errors import MiniganError
 from minigan.reproduce import figure1, result, theory
-from minigan.reproduce.result import Comparison, Outcome, Picture, Task, finish, page, to_json
+from minigan.reproduce.result import (
+    Comparison,
+    Outcome,
+    Picture,
+    Task,
+    comparison_table,
+    finish,
+    page,
+    to_json,
+)
 
 DOCS = Path(__file__).parents[1] / "docs" / "results"
 KEYS = [
@@ -88,7 +98,7 @@ def test_the_page_comes_from_the_file(tmp_path):
     written = finish(Task("name", "A title", tmp_path), outcome())
     text = (tmp_path / "result.md").read_text()
     assert text == page(json.loads((tmp_path / "result.json").read_text()))
-    row = "| n | 1.25 ± 0.125 | 1 | a book | 1 to 1.5 | yes |"
+    row = "| n | 1.25 ± 0.12 | 1 | a book | 1 to 1.5 | yes |"
     for part in (
         row,
         written["verdict"],
@@ -102,7 +112,26 @@ def test_the_page_comes_from_the_file(tmp_path):
     ):
         assert part in text
     written["comparisons"][0]["measured"] = 1.375
-    assert "| n | 1.375 ± 0.125 |" in page(written)
+    assert "| n | 1.38 ± 0.12 |" in page(written)
+
+
+def test_an_error_stands_beside_its_number(tmp_path):
+    rows = [{"name": "a", "x": 12.2, "± x": 1.07, "± other": 3}, {"name": "b", "x": 1, "± x": None}]
+    written = finish(Task("name", "A title", tmp_path), outcome())
+    text = page({**written, "measured": {"rows": [{**rows[1], "± other": None}, rows[0]]}})
+    assert "| name | x | ± other |" in text
+    assert "| a | 12.2 ± 1.1 | 3 |" in text
+    assert "| b | 1 |  |" in text
+
+
+def test_empty_columns_are_left_out():
+    def values(comparison, **changes):
+        return {**dataclasses.asdict(comparison), "holds": comparison.holds, **changes}
+
+    alone = values(number(7.0), expected=None, source="")
+    assert comparison_table([alone]) == "|  | measured |\n|---|---|\n| n | 7 |"
+    judged = values(number(7.0, high=8.0))
+    assert "| n | 7 |  |  |  | not judged |" in comparison_table([alone, judged])
 
 
 def test_numbers_survive_the_file():

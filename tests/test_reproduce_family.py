@@ -60,7 +60,7 @@ def test_points(small, tmp_path, monkeypatch):
         assert row["ring8 modes"] == np.mean([run["modes"] for run in own])
         config = record.Run(tmp_path / "r" / f"family-{row['entrant']}-ring8-seed1").read_config()
         assert (config.recipe.data, config.steps) == ("ring8", 2)
-    assert (tmp_path / "out" / "family-wgan-gp-ring8.gif").exists()
+    assert (tmp_path / "out" / "family-points-ring8.gif").exists()
     assert "not judged" in result["verdict"]
 
 
@@ -81,15 +81,33 @@ def test_differences_to_the_plain_gan():
     assert ring.holds is None
 
 
-def test_the_picture_of_points_has_a_panel_for_each():
+def test_the_pictures_of_points_have_a_panel_for_each():
+    """Six entrants: five panels, and one below the first of them."""
     real = {mixture: real_points(mixture) for mixture in family_points.MIXTURES}
     found = {
         name: [Story(mixture, 0, {10: real[mixture]}, 0.1) for mixture in real]
-        for name in ("a", "b", "c")
+        for name in (family_points.PLAIN, "b", "c", "d", "e", "f")
     }
-    picture = np.asarray(family_points.draw_samples(found, real).convert("L"))
-    assert picture[-30:, : picture.shape[1] // 2].std() > 5  # the second row's left half is drawn
-    assert picture[-30:, picture.shape[1] // 2 :].std() == 0  # and there is no fourth entrant
+    frame = family_points.frame(found, real["grid25"], "grid25", 10)
+    bottom = np.asarray(frame.convert("L"))[-30:]
+    fifth = frame.width // 5
+    assert bottom[:, :fifth].std() > 5
+    assert bottom[:, fifth:].std() == 0
+    sheet = family_points.draw_samples(found, real)
+    assert sheet.size == (frame.width, 2 * frame.height)
+    assert np.array_equal(np.asarray(sheet)[frame.height :], np.asarray(frame))
+
+
+def test_a_frame_shows_the_samples_of_its_step():
+    real = real_points("ring8")
+    away = np.full_like(real, 100.0)
+    story = Story("ring8", 0, {5: away, 10: real}, 0.1)
+    red = []
+    for step in (5, 10):
+        pixels = np.asarray(family_points.frame({"a": [story]}, real, "ring8", step), np.int16)
+        red.append(int((pixels[..., 0] - pixels[..., 2] > 60).sum()))
+    assert red[0] == 0
+    assert red[1] > 100
 
 
 def test_mnist(small, tmp_path, monkeypatch):

@@ -90,7 +90,8 @@ def reproduce(task: Task) -> Outcome:
         ],
         notes=[
             "Steps of G are the same for all. D moves five times in a step of wgan and wgan-gp, "
-            "and a penalty costs a second backward pass: the minutes are beside.",
+            "and a penalty costs a second backward pass. The minutes are by the clock on the wall, "
+            "whatever else the machine did.",
             "What an entrant changes has the value of its paper and was not tuned here. The "
             "networks are those of the plain GAN, fully connected, with batch normalisation in G.",
             "The classes are seen through a 3 x 3 median: of speckled digits the classifier says "
@@ -123,10 +124,10 @@ def asked(material: report.Material) -> dict[str, float]:
     far = report.distance(material)["samples"]
     return {
         **columns(histogram, spread, far),
-        "± nats": histogram.entropy_se,
+        "± entropy of classes, nats": histogram.entropy_se,
         "± precision": spread.precision_se,
         "± recall": spread.recall_se,
-        "± distance": far.se,
+        "± classifier distance": far.se,
     }
 
 

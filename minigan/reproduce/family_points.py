@@ -26,7 +26,6 @@ from minigan.reproduce.modes import (
     PUBLISHED,
     SAMPLE,
     Story,
-    film,
     follow,
     over_seeds,
     published_row,
@@ -117,17 +116,17 @@ def reproduce(task: Task) -> Outcome:
             ),
             *(
                 Picture(
-                    f"family-{name}-{mixture}.gif",
-                    f"{name} on {mixture}, its first run.",
-                    film(next(s for s in stories if s.mixture == mixture), real[mixture]),
+                    f"family-points-{mixture}.gif",
+                    f"The first run of every entrant on {mixture}, while it learns.",
+                    [frame(found, real[mixture], mixture, step) for step in looks(plan.steps)],
                 )
-                for name, stories in found.items()
                 for mixture in MIXTURES
             ),
         ],
         notes=[
             "Steps of G are the same for all. D moves five times in a step of wgan and wgan-gp, "
-            "and a penalty costs a second backward pass: the hours are beside.",
+            "and a penalty costs a second backward pass. The minutes are by the clock on the wall, "
+            "whatever else the machine did.",
             "What an entrant changes has the value of its paper and was not tuned here; the plain "
             "GAN's settings were chosen for it. wgan clips at 0.1: the paper's 0.01 is of "
             "networks with batch normalisation.",
@@ -146,8 +145,8 @@ def row(entrant: Entrant, stories: list[Story]) -> dict[str, Any]:
         for what, (mean, error) in over_seeds(stories, mixture, last).items():
             cells[f"{mixture} {what}"] = mean
             cells[f"± {mixture} {what}"] = error
-    hours = [story.hours for story in stories]
-    return {**cells, "hours a run": float(np.mean(hours)), "by": entrant.source}
+    minutes = 60 * float(np.mean([story.hours for story in stories]))
+    return {**cells, "minutes a run": round(minutes, 2), "by": entrant.source}
 
 
 def real_row(mixture: str, points: np.ndarray) -> dict[str, Any]:
@@ -195,24 +194,43 @@ def compare(found: dict[str, list[Story]]) -> list[Comparison]:
 
 
 def draw_samples(found: dict[str, list[Story]], real: dict[str, np.ndarray]) -> Image.Image:
-    """A column for each mixture twice: entrants from top to bottom, in two blocks."""
-    half = -(-len(found) // 2)
-    figure, axes = panels(9.2, 2.35 * half, rows=half, columns=4)
-    for i, (name, stories) in enumerate(found.items()):
-        for j, mixture in enumerate(MIXTURES):
-            ax = axes[4 * (i % half) + 2 * (i // half) + j]
-            story = next(story for story in stories if story.mixture == mixture)
-            side = 1.35 * float(abs(real[mixture]).max())
-            dots = {"linestyle": "", "marker": "o", "markeredgewidth": 0}
-            ax.plot(*real[mixture].T, color=DATA, alpha=0.3, markersize=5, **dots)
-            ax.plot(
-                *story.points[max(story.points)].T, color=SAMPLE, alpha=0.5, markersize=1.6, **dots
-            )
-            ax.set(xlim=(-side, side), ylim=(-side, side), aspect="equal", xticks=[], yticks=[])
-            end = story.end
-            ax.set_title(
-                f"{name}\n{end.captured} of {end.modes} modes, {end.high_quality:.0%}", fontsize=9
-            )
-    for ax in axes[4 * half - 2 :] if len(found) % 2 else []:
+    """The end of the first runs: a block of panels for each mixture, one above the other."""
+    blocks = [
+        frame(found, points, mixture, max(first_on(mixture, found[PLAIN]).points))
+        for mixture, points in real.items()
+    ]
+    sheet = Image.new("RGB", (blocks[0].width, sum(block.height for block in blocks)))
+    for i, block in enumerate(blocks):
+        sheet.paste(block, (0, i * block.height))
+    return sheet
+
+
+def frame(found: dict[str, list[Story]], real: np.ndarray, mixture: str, step: int) -> Image.Image:
+    """The samples of all entrants after a step, beside each other."""
+    columns = min(5, len(found))
+    rows = -(-len(found) // columns)
+    figure, axes = panels(2 * columns, 0.3 + 2.3 * rows, rows=rows, columns=columns)
+    figure.suptitle(f"{mixture}, step {step:,}", fontsize=10)
+    for ax, (name, stories) in zip(axes, found.items()):
+        draw_panel(ax, first_on(mixture, stories), real, step, name)
+    for ax in axes[len(found) :]:
         ax.set_visible(False)
     return picture(figure)
+
+
+def draw_panel(ax: Any, story: Story, real: np.ndarray, step: int, name: str) -> None:
+    """One entrant's samples on the data."""
+    side = 1.35 * float(abs(real).max())
+    dots = {"linestyle": "", "marker": "o", "markeredgewidth": 0}
+    ax.plot(*real.T, color=DATA, alpha=0.3, markersize=4, **dots)
+    ax.plot(*story.points[step].T, color=SAMPLE, alpha=0.5, markersize=1.6, **dots)
+    ax.set(xlim=(-side, side), ylim=(-side, side), aspect="equal", xticks=[], yticks=[])
+    count = story.counts[step]
+    ax.set_title(
+        f"{name}\n{count.captured} of {count.modes} modes, {count.high_quality:.0%}", fontsize=9
+    )
+
+
+def first_on(mixture: str, stories: list[Story]) -> Story:
+    """The run from the first seed."""
+    return next(story for story in stories if story.mixture == mixture)

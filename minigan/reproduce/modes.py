@@ -264,7 +264,7 @@ def means(stories: list[Story]) -> list[dict[str, Any]]:
             rows.append({
                 "data": mixture, "epochs": epochs,
                 "modes": modes, "± modes": modes_error,
-                "high quality, %": quality, "± %": quality_error,
+                "high quality, %": quality, "± high quality, %": quality_error,
             })  # fmt: skip
     return rows
 

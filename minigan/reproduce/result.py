@@ -255,7 +255,8 @@ def page(result: Mapping[str, Any]) -> str:
         *_measured(result["measured"]),
         "## How it was made",
         f"`{result['command']}`: {size}; {result['seconds']:g} seconds, "
-        f"{result['processor_seconds']:g} of them on the processor; {versions}.",
+        f"{result['processor_seconds']:g} of them on the processor, without trainings that were "
+        f"there already; {versions}.",
         "\n".join(f"- {name}: {_text(value)}" for name, value in result["settings"].items()),
         "\n".join(f"- {note}" for note in result["notes"]),
         "Made from `result.json`, which holds every number here and the curves. A number is "
@@ -266,17 +267,17 @@ def page(result: Mapping[str, Any]) -> str:
 
 
 def comparison_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """Measured and expected side by side, as a table in Markdown."""
+    """Measured and expected side by side, as a table in Markdown; empty columns are left out."""
     rows = []
     for c in comparisons:
-        measured = number(c["measured"])
-        if c["error"] is not None:
-            measured += f" ± {number(c['error'])}"
         expected = "" if c["expected"] is None else number(c["expected"])
         holds = {None: "not judged", True: "yes", False: "no"}[c["holds"]]
+        measured = with_error(c["measured"], c["error"])
         rows.append([c["what"], measured, expected, c["source"], _range(c), holds])
-    head = ["", "measured", "expected", "by", "accepted", "holds"]
-    return markdown_table([head, *rows])
+    rows = [["", "measured", "expected", "by", "accepted", "holds"], *rows]
+    empty = ("", "not judged")
+    filled = [i for i in range(6) if i < 2 or any(row[i] not in empty for row in rows[1:])]
+    return markdown_table([[row[i] for i in filled] for row in rows])
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
@@ -292,6 +293,20 @@ def number(value: float) -> str:
     ('0.6931', '4.6e-06', '3')
     """
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A number and its standard error, which has two digits; the number ends where it ends.
+
+    >>> with_error(12.2, 1.0677), with_error(1234.7, 45.2), with_error(8.0, 0.0)
+    ('12.2 ± 1.1', '1235 ± 45', '8 ± 0')
+    """
+    if error is None:
+        return number(value)
+    if not error > 0:
+        return f"{number(value)} ± 0"
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}"
 
 
 def _range(comparison: Mapping[str, Any]) -> str:
@@ -310,8 +325,17 @@ def _measured(measured: Mapping[str, Any]) -> Iterator[str]:
     yield "\n".join(f"- {name}: {_text(value)}" for name, value in numbers.items())
     for name, value in measured.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            rows = [[_text(cell) for cell in row.values()] for row in value]
-            yield f"## {name[0].upper()}{name[1:]}\n\n{markdown_table([list(value[0]), *rows])}"
+            errors = {f"± {head}" for head in value[0]}
+            heads = [head for head in value[0] if head not in errors]
+            rows = [[_cell(row, head) for head in heads] for row in value]
+            yield f"## {name[0].upper()}{name[1:]}\n\n{markdown_table([heads, *rows])}"
+
+
+def _cell(row: Mapping[str, Any], head: str) -> str:
+    """What a row has there; ``± head``, if it has that too, is its standard error."""
+    if row[head] is not None and row.get(f"± {head}") is not None:
+        return with_error(row[head], row[f"± {head}"])
+    return _text(row[head])
 
 
 def _text(value: Any) -> str:
