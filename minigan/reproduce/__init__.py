@@ -28,6 +28,7 @@ REPRODUCTIONS = {  # in the order of the list
     "of 25, same networks, five seeds",
     "family-mnist": "The family of objectives on MNIST: classes, precision and recall, distance, "
     "same networks, same number of steps",
+    "family-recipes": "The family's recipes, each trained for some minutes: samples, command, time",
     "dcgan-features": "Radford et al. 2016, section 5: D's features and a linear classifier with "
     "few labels",
     "dcgan-walk": "Radford et al. 2016, Figure 4: walks in z, and whether they jump",

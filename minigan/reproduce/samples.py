@@ -9,18 +9,24 @@ import numpy as np
 
 from minigan.evaluate.features import ClassHistogram, ClassifierDistance
 from minigan.evaluate.precision_recall import PrecisionRecall
+from minigan.train.labels import one_hot
 from minigan.train.sampling import generate, load_generator, unit
 from minigan.train.setup import draw_z
 
 
-def drawn(checkpoint: Path, n: int, seed: int | Sequence[int] = 0) -> np.ndarray:
+def drawn(
+    checkpoint: Path, n: int, seed: int | Sequence[int] = 0, labels: np.ndarray | None = None
+) -> np.ndarray:
     """n samples of its G, of the z of this seed: images (n, C, H, W) in [0, 1], or points (n, 2).
+
+    Those of a conditional G are of these classes or codes (n,).
 
     MiniganError if the file is no good.
     """
     G, config, _ = load_generator(checkpoint)
     recipe = config.recipe
-    return unit(generate(G, draw_z(recipe, n, np.random.default_rng(seed))), recipe)
+    y = [] if labels is None else [one_hot(labels, len(config.classes))]
+    return unit(generate(G, draw_z(recipe, n, np.random.default_rng(seed)), *y), recipe)
 
 
 def columns(
