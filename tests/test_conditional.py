@@ -407,6 +407,15 @@ def test_data_without_labels_are_refused(tmp_path):
         assert "has no labels" in line
 
 
+def test_classes_without_an_image_are_refused(tmp_path):
+    path = tmp_path / "gaps.npz"
+    np.savez(path, images=np.zeros((16, 8, 8), np.uint8), labels=np.arange(16) % 2 * 5)
+    options = ["--data", f"npz:{path}", "--quiet", "--set", "image_size=8", "--out", tmp_path / "o"]
+    line = one_line(call("train", "cgan", *options, "--set", "batch_size=8", "--steps", 1))
+    assert "has no image of class 1: " in line
+    assert not (tmp_path / "o").exists()
+
+
 def test_labels_that_are_none_of_the_classes_are_refused(trained, tmp_path):
     for label in ("3", "-1", "seven", ""):
         for command in ("sample", "interpolate"):

@@ -28,10 +28,11 @@ def names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
     """What the labels of a run are called; () for a recipe that is not conditional.
 
     >>> from minigan import data, recipes
-    >>> names(recipes.get("cgan"), data.load("glyphs", count=10))
+    >>> names(recipes.get("cgan"), data.load("glyphs", count=100))
     ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
 
-    Raises MiniganError for a conditional recipe and data without labels.
+    Raises MiniganError for a conditional recipe and data without labels, or without an image of
+    some class: G would be asked for what it has never seen.
     """
     if not recipe.is_conditional:
         return ()
@@ -41,6 +42,13 @@ def names(recipe: Recipe, dataset: Dataset) -> tuple[str, ...]:
         raise MiniganError(
             f"{recipe.name} is conditional and {dataset.name} has no labels: choose labelled data "
             "(an archive with labels, a folder with a sub-folder a class), or another recipe"
+        )
+    missing = np.bincount(dataset.labels, minlength=len(dataset.classes)) == 0
+    if missing.any():
+        raise MiniganError(
+            f"{recipe.name} is conditional and {dataset.name} has no image of class "
+            f"{dataset.classes[missing.argmax()]}: add some, or number the labels 0, 1, 2, ... "
+            "without gaps"
         )
     return dataset.classes
 
