@@ -6,7 +6,8 @@ and how far they lie from the data (a Fréchet distance in the features of the p
 which is not FID).  See ``minigan.evaluate``.
 
 Nothing is judged: the papers give no such numbers for these networks.  Which row is best is what
-the table is for, and how sure that is, the seeds tell.
+the table is for.  It is of one run each, and the errors are over the samples: what another seed
+gives is not in them.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ def reproduce(task: Task) -> Outcome:
             "Steps of G are the same for all. D moves five times in a step of wgan and wgan-gp, "
             "and a penalty costs a second backward pass. The minutes are by the clock on the wall, "
             "whatever else the machine did.",
+            "One run each: the errors are over the samples, and what another seed would give is "
+            "not in them.",
             "What an entrant changes has the value of its paper and was not tuned here. The "
             "networks are those of the plain GAN, fully connected, with batch normalisation in G.",
             "The classes are seen through a 3 x 3 median: of speckled digits the classifier says "
