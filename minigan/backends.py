@@ -268,12 +268,15 @@ def rng() -> np.random.Generator:
 
 @contextlib.contextmanager
 def random_restored() -> Iterator[None]:
-    """After the ``with`` block the next random numbers are those that came first inside it."""
+    """After the ``with`` block the next random numbers are those that would have come without it,
+    even if a seed was set inside."""
+    global _rng, _place
     generator, state, place = _rng, _rng.bit_generator.state, list(_place)
     try:
         yield
     finally:
-        generator.bit_generator.state, _place[:] = state, place
+        _rng, _place = generator, place
+        _rng.bit_generator.state = state
 
 
 def use_random(name: str) -> None:

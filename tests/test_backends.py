@@ -329,6 +329,20 @@ def test_random_numbers_can_be_taken_back():
         assert not np.array_equal(draws.uniform((3,)), first)
 
 
+def test_random_numbers_are_taken_back_past_a_seed():
+    minigan.use_backend("numpy")
+    for name in backends.RANDOM:
+        backends.use_random(name)
+        minigan.manual_seed(3)
+        expected = draws.uniform((3,)), draws.uniform((3,))
+        minigan.manual_seed(3)
+        np.testing.assert_array_equal(draws.uniform((3,)), expected[0])
+        with backends.random_restored():
+            minigan.manual_seed((5, 7))
+            draws.uniform((3,))
+        np.testing.assert_array_equal(draws.uniform((3,)), expected[1])
+
+
 def test_a_seed_is_a_number_or_a_pair():
     with pytest.raises(ValueError, match=r"expected a seed, or a pair \(seed, step\), got"):
         minigan.manual_seed((1, 2, 3))

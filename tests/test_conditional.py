@@ -517,6 +517,26 @@ def test_y_and_z_are_equally_strong_in_a_fresh_cgan():
     assert np.abs(D.joint[1].weight.numpy()).max() <= 0.005
 
 
+def test_the_cgan_draws_noise_of_its_own_the_same_for_the_same_z():
+    minigan.manual_seed(0)
+    G, _ = models.build("cgan", (1, 28, 28), 100, classes=10)
+    z = setup.draw_z(recipes.get("cgan"), 3, np.random.default_rng(1))
+    y = labels.one_hot(np.full(3, 4), 10)
+    same_z = Tensor(np.repeat(z.numpy()[:1], 3, axis=0))
+    first = train.generate(G, same_z, y)
+    minigan.manual_seed(9)
+    before = minigan.backends.rng().bit_generator.state
+    assert np.array_equal(train.generate(G, same_z, y), first)
+    assert minigan.backends.rng().bit_generator.state == before
+    assert np.ptp(first, axis=0).max() > 0.01  # of one z, each image with noise of its own
+    masks = []
+    G.joint[0].forward = lambda x: masks.append(G.joint[0].__class__.forward(G.joint[0], x)) or x
+    for i in (0, 1):
+        train.generate(G, z[i : i + 1], y[:1])
+    of_y = [mask.numpy()[:, 200:] == 0 for mask in masks]  # which units of y's branch are zero
+    assert not np.array_equal(*of_y)  # another z, other noise
+
+
 def test_the_cgan_on_points(tmp_path):
     chosen = recipes.override(recipes.get("cgan"), {"data": "ring8", "latent_dim": "2"})
     train.start(chosen, out=tmp_path / "ring", steps=1, quiet=True, backend="numpy")

@@ -60,11 +60,16 @@ RECIPES = [
         model="infogan",
         widths=(128, 64),
         codes=10,  # Chen et al. 2016, section 7.2: Cat(K = 10, p = 0.1)
-        epochs=5,
+        epochs=11,  # 5,148 steps; run_mnist_exp.py: 50 x 100
         **{
             **RADFORD_2016,
             "source": "Chen et al. 2016, eq. 6 with lambda 1, section 7.2, of whose codes the "
-            "categorical one; networks, z and optimiser of dcgan-28",
+            "categorical one; openai/InfoGAN, run_mnist_exp.py; networks of dcgan-28",
+            "latent": "uniform",  # Uniform(62): U(-1, 1), here with variance 1
+            "latent_dim": 62,
+            "batch_size": 128,
+            "lr": 1e-3,  # generator_learning_rate
+            "d_lr": 2e-4,  # discriminator_learning_rate
         },
     ),
 ]

@@ -39,7 +39,7 @@ STEPS = {  # of G, each as many as take between a few minutes and a quarter of a
     "cgan": 10_000,
     "cdcgan-28": 2000,
     "acgan-28": 2000,
-    "infogan-28": 2000,
+    "infogan-28": 1500,
     "wgan-gp-toy": 4000,
     "pacgan2": 50_000,
     "unrolled": 12_500,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 
+from minigan import backends
 from minigan.autograd import Tensor, no_grad
 from minigan.errors import MiniganError
 from minigan.nn import Module
@@ -24,12 +26,14 @@ def generate(G: Module, z: Tensor, *y: Tensor) -> np.ndarray:
     Args:
         y: of a conditional G, the labels (n, classes), one-hot.
 
-    Afterwards G is in the mode in which it was.
+    A G that draws noise of its own (see :class:`minigan.models.cgan.Noise`) draws the same for the
+    same z.  Afterwards G is in the mode in which it was, and so are the random numbers.
     """
     was_training = G.training
     G.eval()
     try:
-        with no_grad():
+        with no_grad(), backends.random_restored():
+            backends.manual_seed(zlib.crc32(z.numpy().tobytes()))
             parts = (slice(i, i + BATCH) for i in range(0, len(z), BATCH))
             batches = [G(z[part], *(each[part] for each in y)).numpy() for part in parts]
     finally:
