@@ -170,9 +170,21 @@ def _log_weights(
     z = mean.astype(np.float64)[:, None] + xp.exp(half) * eps
     log_prior_by_q = (0.5 * (eps * eps - z * z) + half).sum(axis=2)
     logits = model.decode(z.reshape(N * k, latent).astype(mean.dtype))
-    targets = xp.broadcast_to(x[:, None], (N, k, x.shape[1])).reshape(logits.shape)
-    surprise = kernels.bce_with_logits(logits, targets.astype(logits.dtype))
-    return log_prior_by_q - surprise.sum(axis=1, dtype=np.float64).reshape(N, k)
+    return log_prior_by_q + log_p(x.astype(logits.dtype), logits.reshape(N, k, -1))
+
+
+def log_p(x: Any, logits: Any) -> Any:
+    """log p(x | z) of pixels 0 or 1: x (N, D) and logits (N, k, D) -> float64 (N, k).
+
+    It is the binary cross-entropy, sum of x l - log(1 + e^l), as a product and a sum: there is no
+    copy of x for each code, and array functions of exp and log take several numbers at once.
+
+    >>> np.exp(log_p(np.array([[1.0, 0.0]]), np.zeros((1, 1, 2)))).tolist()
+    [[0.25]]
+    """
+    xp = array_module(x)
+    softplus = xp.maximum(logits, 0) + xp.log(1 + xp.exp(-abs(logits)))
+    return (logits @ x[:, :, None])[:, :, 0] - softplus.sum(axis=2, dtype=np.float64)
 
 
 def binarised(images: np.ndarray, seed: int = 0) -> np.ndarray:

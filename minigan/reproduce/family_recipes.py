@@ -33,9 +33,9 @@ STEPS = {  # of G, each as many as take between a few minutes and a quarter of a
     "lsgan": 2000,
     "hinge": 2000,
     "wgan": 300,  # in which the critic moves 3,875 times
-    "wgan-gp": 2000,
+    "wgan-gp": 1500,
     "dragan": 1000,
-    "r1": 2000,
+    "r1": 3000,
     "cgan": 10_000,
     "cdcgan-28": 2000,
     "acgan-28": 2000,
