@@ -29,19 +29,19 @@ from minigan.reproduce.table1 import some
 from minigan.reproduce.training import Training, train_all
 from minigan.train.record import Run
 
-STEPS = {  # of G, each as many as take between a few minutes and a quarter of an hour of one core
+STEPS = {  # of G, each as many as take up to half an hour of one core
     "lsgan": 2000,
     "hinge": 2000,
     "wgan": 300,  # in which the critic moves 3,875 times
-    "wgan-gp": 1500,
+    "wgan-gp": 400,  # and of the critic five times as many
     "dragan": 1000,
     "r1": 3000,
     "cgan": 10_000,
     "cdcgan-28": 2000,
     "acgan-28": 2000,
     "infogan-28": 1500,
-    "wgan-gp-toy": 4000,
-    "pacgan2": 50_000,
+    "wgan-gp-toy": 1000,
+    "pacgan2": 10_000,
     "unrolled": 12_500,
 }
 CLASSES = 10
