@@ -265,10 +265,12 @@ def state(game):
     }
 
 
-def random_game():
+def random_game(pack=1):
     """With everything that has state: Adam, batch normalisation, dropout."""
     backends.manual_seed(0)
     G, D = tiny.build("gan", (1, 4, 4), 3)
+    if pack > 1:
+        _, D = models.build_packed(pack, "gan-relu", (1, 4, 4), 3)
     return Game(
         G, D, optim.Adam(G.parameters(), lr=0.1), optim.Adam(D.parameters(), lr=0.1),
         objectives.build("minimax"), lambda n: randn(n, 3),
@@ -396,14 +398,17 @@ def test_saturation_by_hand():
     assert "50.0 % beyond 5" in saturation_table(found)
 
 
-def test_the_gradient_is_that_of_the_game():
-    game = random_game()
+@pytest.mark.parametrize("pack", [1, 2])
+def test_the_gradient_is_that_of_the_game(pack):
+    """Of a packed D too, whose loss is the mean over packs."""
+    game = random_game(pack)
     backends.manual_seed(5)
     fakes = game.G(game.draw_z(6)).detach().requires_grad_()
     (g,) = grad(game.objective.g_loss(game.D(fakes)), [fakes])
-    found = random_game()
-    norm = inspection.saturation(found, 6, seed=5).gradient_norm["minimax"]
-    assert norm == pytest.approx(np.linalg.norm(g.numpy()), rel=1e-5)
+    found = inspection.saturation(random_game(pack), 6, seed=5)
+    assert found.gradient_norm["minimax"] == pytest.approx(np.linalg.norm(g.numpy()), rel=1e-5)
+    judged = {1: "D's logits on 6 fakes:", 2: "D's logits on 3 packs of 2 fakes:"}[pack]
+    assert judged in saturation_table(found)
 
 
 # Runs, recipes, the command -------------------------------------------------------------------

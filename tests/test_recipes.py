@@ -36,6 +36,7 @@ def test_override_parses_text_by_the_field():
         {"momentum": "0.5"}, {"momentum_end": "0.5", "optimizer": "sgd"}, {"pixel_low": "0"},
         {"model": "gan-paper"}, {"batch_size": "1"}, {"d_steps": "1001"},
         {"lr": None}, {"lr": [1]}, {"lr": "inf"}, {"objective": "wasserstein"},
+        {"clip": "1e-300"},
     ],
 )  # fmt: skip
 def test_bad_values_are_one_line_errors(values):

@@ -100,15 +100,16 @@ def _saturation(saturation: Saturation) -> Any:
     above.set_yscale("log")
     means = [mean for mean in saturation.slope.values() if math.isfinite(mean)]
     above.set_ylim(max(min([1e-4, *means]) / 10, 1e-12))
-    above.set_ylabel("|dL/dlogit| for one fake")
+    above.set_ylabel("|dL/dlogit| for one logit")
     above.legend(loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False, ncols=2)
     below.hist(logits, bins=60, range=(low, high), color=DATA)
     for threshold in THRESHOLDS:
         for x in (-threshold, threshold):
             if low < x < high:
                 below.axvline(x, color="#555555", linewidth=1, linestyle=(0, (1, 2)))
-    below.set_xlabel(f"logit of D on {len(saturation.logits)} fakes (dotted: the thresholds)")
-    below.set_ylabel("fakes")
+    judged = f"{len(saturation.logits)} {saturation.judged}"
+    below.set_xlabel(f"logit of D on {judged} (dotted: the thresholds)")
+    below.set_ylabel(saturation.judged.partition(" ")[0])
     for ax in (above, below):
         _plain(ax)
     return figure

@@ -45,8 +45,8 @@ def saturation_table(saturation: Saturation) -> str:
     s = saturation.logits
     beyond = ", ".join(f"{_percent(v)} beyond {t:g}" for t, v in saturation.share_beyond.items())
     head = (
-        f"D's logits on {len(s)} fakes: from {_number(min(s))} to {_number(max(s))}, mean "
-        f"{_number(sum(s) / len(s))}; |logit|: {beyond}\n"
+        f"D's logits on {len(s)} {saturation.judged}: from {_number(min(s))} to "
+        f"{_number(max(s))}, mean {_number(sum(s) / len(s))}; |logit|: {beyond}\n"
         f"histogram of D(G(z)) from 0 to 1: {' '.join(map(str, saturation.histogram))}"
     )
     rows = [("G's objective", "mean |dL/dlogit|", "|dL/dG(z)|")]

@@ -48,14 +48,16 @@ class Saturation:
     """D's logits on a batch of fakes, and the gradients that they let through.
 
     Attributes:
-        logits: one for each of the N fakes.
+        judged: what D gives a logit to, in words: "fakes", or "packs of 2 fakes".
+        logits: one for each of the N fakes, or for each of their packs.
         histogram: how many of the D(G(z)) lie in each of 20 equal bins of [0, 1].
-        share_beyond: share of the fakes with |logit| > 2, 5, 10.
-        slope: by objective, the mean of |dL/ds| over the fakes.
+        share_beyond: share of the logits with |logit| > 2, 5, 10.
+        slope: by objective, the mean of |dL/ds| over the logits.
         gradient_norm: by objective, the Euclidean norm of the gradient that arrives at G's output,
-            (N, *image), for the mean of the loss over the fakes.
+            (N, *image), for the mean of the loss over the logits.
     """
 
+    judged: str
     logits: list[float]
     histogram: list[int]
     share_beyond: dict[float, float]
@@ -77,10 +79,12 @@ def saturation(game: Game, count: int, seed: int | tuple[int, ...] = 0, *y: Tens
         logits = game.D(fakes, *y)[:, :1]  # what else D says is not about real or fake
         norms = {}
         for name, slope in slopes(logits.array).items():
-            (g,) = grad(logits, fakes, Tensor(slope / count), retain_graph=True)
+            (g,) = grad(logits, fakes, Tensor(slope / len(logits)), retain_graph=True)
             norms[name] = norm(g.array)
     s = to_numpy(logits.array).ravel().astype(np.float64)
+    pack = count // len(s)
     return Saturation(
+        judged="fakes" if pack == 1 else f"packs of {pack} fakes",
         logits=s.tolist(),
         histogram=np.histogram(kernels.sigmoid(s), BINS, (0, 1))[0].tolist(),
         share_beyond={t: float((np.abs(s) > t).mean()) for t in THRESHOLDS},

@@ -26,6 +26,7 @@ MAX_UNROLL = 100  # a step remembers them all, to go back through them
 MAX_PACK = 100
 MAX_FLOORS, MAX_WIDTH = 10, 10_000  # more is not believed
 MAX_CODES = 1000
+MIN_CLIP = 1e-6  # below, the product of a deep D's weights is 0 in float32
 CONDITIONAL = ("cgan", "cdcgan", "acgan", "infogan")
 AUXILIARY = ("acgan", "infogan")  # whose D also says how probable the label is
 DCGANS = ("dcgan", "cdcgan", "acgan", "infogan")
@@ -109,6 +110,11 @@ def _check_penalty(r: Recipe) -> None:
     for key in ("penalty_weight", "clip", "d_lr"):
         if getattr(r, key) < 0:
             raise MiniganError(f"{key} must be at least 0, got {getattr(r, key)}")
+    if 0 < r.clip < MIN_CLIP:
+        raise MiniganError(
+            f"clip={r.clip:g} leaves nothing of D's weights, expected 0 (off) or at least "
+            f"{MIN_CLIP:g}: set clip=0.01"
+        )
     if (r.penalty == "none") != (r.penalty_weight == 0):
         raise MiniganError(
             "penalty and penalty_weight go together: set both, or penalty=none and penalty_weight=0"
