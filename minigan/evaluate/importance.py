@@ -124,7 +124,8 @@ def bounds(
         pixels: logits that are in memory at a time; the result does not depend on it.
         progress: hands out the blocks of images one by one, for a progress bar.
 
-    The networks work in their own precision, the sums of logarithms in float64.
+    The networks, and the product of their logits with x, work in the networks' precision; the sums
+    of logarithms in float64.
 
     Raises ValueError for other shapes and values, and if the model gives NaN.
     """

@@ -69,6 +69,9 @@ class LayerNorm(Module):
             the new deviations and means.
         bias: whether there is one beside the weight.
 
+    Raises ValueError for lengths below 1 or a negative eps, and when called, if the last dimensions
+    of x are others.
+
     >>> LayerNorm((3, 4, 4))(ones(2, 3, 4, 4)).shape
     (2, 3, 4, 4)
     """
