@@ -327,10 +327,11 @@ def draw_validation(
     for name, curve in curves.items():
         order = name.partition(",")[0]
         colour = plots.SECTIONS[ORDERS.index(order)]
-        first = order not in ax.get_legend_handles_labels()[1]
+        label = f"{order} updates"
+        first = label not in ax.get_legend_handles_labels()[1]
         ax.plot(
             curve["epochs"], curve["nats"], color=colour, linewidth=1.5, marker=".",
-            label=order if first else None, clip_on=False,
+            label=label if first else None, clip_on=False,
         )  # fmt: skip
     last = max(curve["epochs"][-1] for curve in curves.values())
     heights = {row["yardstick"]: row["log-likelihood, nats"] for row in sticks}
@@ -339,13 +340,17 @@ def draw_validation(
         lines.append((heights[name], f"{name}: {heights[name]:.0f}"))
     low = min(60, min(min(curve["nats"]) for curve in curves.values()) - 10)
     high = max(height for height, _ in lines) + 20
-    place = -math.inf  # of the label below: the next keeps a line's distance
-    for height, text in sorted(lines):
+    leader = {"arrowstyle": "-", "color": "#777777", "relpos": (0, 0.5)}
+    place = math.inf  # of the label above: the next keeps a line's distance
+    for height, text in sorted(lines, reverse=True):
         ax.axhline(height, color="#777777", linewidth=1, linestyle=(0, (4, 3)))
-        place = max(height, place + 0.045 * (high - low))
-        ax.text(1.01 * last, place, text, va="center", fontsize=9, color="#333333")
+        place = min(height, place - 0.045 * (high - low))
+        ax.annotate(
+            text, (last, height), (1.06 * last, place), va="center", fontsize=9, color="#333333",
+            annotation_clip=False, arrowprops=leader,
+        )  # fmt: skip
     ax.set(xlim=(0, last), ylim=(low, high), xlabel="epoch", ylabel="log-likelihood, nats")
-    ax.legend(loc="lower right", frameon=False, title="updates")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=2)
     return picture(figure)
 
 
