@@ -1,4 +1,4 @@
-"""Table 1: what the validation chooses, how it is judged, and the page of a run of a few steps."""
+"""Table 1 and the order of updates: what is chosen, how it is judged, and pages of a few steps."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ import tiny
 from minigan import data, models, nn, recipes, reproduce
 from minigan.data import Dataset
 from minigan.kernels import parallel
-from minigan.reproduce import table1
+from minigan.reproduce import order, result, table1
 from minigan.train import launch, quality
 from minigan.train.record import Run
 
@@ -95,3 +95,63 @@ def test_a_validation_that_was_cut_off_is_repeated(small, tmp_path):
     assert table1.read_validation(run) == before
     assert (run.folder / "chosen.npz").exists()
     assert json.loads((run.folder / "validation.json").read_text()).keys() == {"2"}
+
+
+# order ----------------------------------------------------------------------------------------
+
+
+def test_the_page_of_order(small, monkeypatch, tmp_path):
+    monkeypatch.setattr(order, "QUICK", order.Plan(seeds=2, steps=5, every=2, z=50))
+    page = reproduce.run("order", tmp_path / "out", quick=True)
+    rows = page["measured"]["runs"]
+    assert [(row["way"], row["seed"]) for row in rows] == [
+        (way, seed) for way in order.WAYS for seed in (0, 1)
+    ]
+    for row, comparison in zip(rows[::2], page["comparisons"]):
+        values = [other["spread"] for other in rows if other["way"] == row["way"]]
+        assert comparison["measured"] == pytest.approx(np.mean(values))
+        curve = page["measured"][f"spread, {row['way']}, seed 0"]
+        assert len(curve) == 3
+        assert curve[-1] == row["spread"]
+    starts = {page["measured"][f"spread, {way}, seed 0"][0] for way in order.WAYS}
+    assert len(starts) == 1  # the same weights
+    assert len({row["spread"] for row in rows}) == 6
+    for name in ("order-spread.png", "order-samples.png", "result.md"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize("way", order.WAYS)
+def test_each_way_moves_and_draws_as_it_says(small, monkeypatch, tmp_path, way):
+    drawn, moved = [], []
+    play_step = order.play_step
+
+    def watch(game, batches):
+        draw = game.draw_z
+
+        def noted(n):
+            drawn.append(draw(n))
+            return drawn[-1]
+
+        game.draw_z = noted
+        record = play_step(game, batches)
+        game.draw_z = draw
+        moved.append(game.updates)
+        return record
+
+    monkeypatch.setattr(order, "play_step", watch)
+    train = data.load("mnist", split="paper-train")
+    task = result.Task("order", "", tmp_path)
+    order.play(way, 0, order.Plan(1, steps=2, every=1, z=5), train, task)
+    z = [each.numpy() for each in drawn]
+    assert moved == [way.partition(",")[0]] * 2
+    assert len(z) == (2 if way == "simultaneous" else 4)
+    if way != "simultaneous":
+        assert np.array_equal(z[0], z[1]) is (way == "alternate, the same z")
+    assert not np.array_equal(z[-1], z[0])
+
+
+def test_spread_is_that_of_pixels_over_images():
+    images = np.random.default_rng(0).random((50, 1, 2, 2))
+    expected = np.mean([images[:, 0, i, j].std() for i in range(2) for j in range(2)])
+    assert order.spread_of(images) == pytest.approx(expected)
+    assert order.spread_of(np.repeat(images[:1], 9, axis=0)) == 0

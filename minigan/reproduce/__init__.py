@@ -14,6 +14,8 @@ from minigan.errors import MiniganError
 
 REPRODUCTIONS = {  # in the order of the list
     "table1": "Goodfellow et al. 2014, Table 1: the Parzen-window log-likelihood of MNIST",
+    "order": "Goodfellow et al. 2014, Algorithm 1 beside the released code: who moves first, and "
+    "with whose z",
     "figure1": "Goodfellow et al. 2014, Figure 1: the game on a line, with the optimal D beside D",
     "figure2": "Goodfellow et al. 2014, Figure 2: samples and their nearest training images",
     "figure3": "Goodfellow et al. 2014, Figure 3: walks on a line between two z",
