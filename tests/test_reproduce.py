@@ -233,7 +233,7 @@ def test_default_folders(tmp_path, monkeypatch):
 def test_errors_are_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     for args, code, message in [
-        (["figure9"], 1, "no reproduction 'figure9': expected one of table1, figure1, "),
+        (["figure9"], 1, "no reproduction 'figure9': expected one of table1, order, figure1, "),
         (["figure1", "--out", tmp_path / "file"], 1, "cannot write"),
         (["figure1", "--seed", "-1"], 2, "--seed"),
     ]:
