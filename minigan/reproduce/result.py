@@ -339,8 +339,15 @@ def _cell(row: Mapping[str, Any], head: str) -> str:
 
 
 def _text(value: Any) -> str:
+    """In Markdown, where two underscores would begin bold letters.
+
+    >>> print(_text(["__init__.py", 3.0]))
+    \\_\\_init\\_\\_.py, 3
+    """
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     if value is None:
         return ""
-    return number(value) if isinstance(value, (int, float)) else str(value)
+    if isinstance(value, (int, float)):
+        return number(value)
+    return str(value).replace("__", "\\_\\_")
