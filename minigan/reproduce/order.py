@@ -2,7 +2,7 @@
 
 Algorithm 1 of Goodfellow et al. 2014 moves D, then draws new noise and moves G.  The released code
 draws noise once, takes both gradients at the same point and moves both.  With the settings of that
-code the first way does not work: within a few epochs G draws one image, whatever z (``table1``).
+code the first way goes wrong: G comes to draw one image, whatever z.
 
 Two things differ between them, and a third way changes one of the two alone::
 
@@ -155,7 +155,7 @@ def reproduce(task: Task) -> Outcome:
         ],
         notes=[
             "What is expected is what the paper's convergence proof expects of Algorithm 1, that "
-            "p_g becomes p_data; a way holds if G has not stopped to depend on z.",
+            "p_g becomes p_data; a way holds if G has not stopped depending on z.",
             "What a training of these few steps says is whether G survives them, not how good it "
             "becomes: that is table1.",
             "Three seeds of each way are few, and a mean over them says little where some live and "
