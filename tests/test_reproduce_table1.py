@@ -54,6 +54,10 @@ def test_the_page(small, tmp_path):
     assert first["error"] == pytest.approx(np.std(values, ddof=1) / math.sqrt(2))
     assert (first["expected"], first["low"], first["high"]) == (225, 215, 235)
     assert second["what"].startswith("log-likelihood, alternate updates, mean of 2 seeds")
+    recall = [c for c in result["comparisons"] if c["what"].startswith("recall, alternate")]
+    values = [row["recall"] for row in runs if row["updates"] == "alternate"]
+    assert [c["measured"] for c in recall] == [pytest.approx(np.mean(values))]
+    assert recall[0]["expected"] == runs[-1]["recall"]
     for name in ("table1-samples.png", "table1-validation.png", "result.md"):
         assert (tmp_path / "out" / name).stat().st_size > 0
     orders = {

@@ -290,30 +290,26 @@ def measure_yardsticks(material: Material, n: int, task: Task) -> list[dict[str,
 
 def compare(rows: list[dict[str, Any]]) -> list[Comparison]:
     """Table 1's row for each order; the classifier's columns beside those of real images."""
-    published, _ = PUBLISHED["adversarial nets"]
-    comparisons = []
-    for order in ORDERS:
-        values = [row["log-likelihood, nats"] for row in rows if row["updates"] == order]
-        mean, error = mean_and_error(values)
-        comparisons.append(
-            Comparison(
-                what=f"log-likelihood, {order} updates, mean of {counted(len(values), 'seed')}, "
-                "nats",
-                measured=mean, error=error,
-                expected=float(published), source="Goodfellow et al. 2014, Table 1",
-                low=published - TOLERANCE, high=published + TOLERANCE,
-            )
-        )  # fmt: skip
     *trained, real = rows
+    published, _ = PUBLISHED["adversarial nets"]
+    table = {"expected": float(published), "source": "Goodfellow et al. 2014, Table 1"}
+    table |= {"low": published - TOLERANCE, "high": published + TOLERANCE}
+    comparisons = [of_order(trained, "log-likelihood, nats", order, table) for order in ORDERS]
     for column in ("entropy of classes, nats", "precision", "recall", "classifier distance"):
-        mean, error = mean_and_error([row[column] for row in trained])
-        comparisons.append(
-            Comparison(
-                what=f"{column}, mean of all runs", measured=mean, error=error,
-                expected=real[column], source="real test images",
-            )
-        )  # fmt: skip
+        truth = {"expected": real[column], "source": "real test images"}
+        comparisons += [of_order(trained, column, order, truth) for order in ORDERS]
     return comparisons
+
+
+def of_order(
+    rows: list[dict[str, Any]], column: str, order: str, expected: dict[str, Any]
+) -> Comparison:
+    """A column's mean over the seeds of one order of updates, beside what is expected of it."""
+    values = [row[column] for row in rows if row["updates"] == order]
+    mean, error = mean_and_error(values)
+    quantity, comma, unit = column.partition(", ")
+    what = f"{quantity}, {order} updates, mean of {counted(len(values), 'seed')}{comma}{unit}"
+    return Comparison(what=what, measured=mean, error=error, **expected)
 
 
 # Figures ------------------------------------------------------------------------------------
