@@ -245,7 +245,8 @@ def reproduce(task: Task) -> Outcome:
         ],
         notes=[
             "The paper's Figure 2 has also faces (TFD) and CIFAR-10: the first is not free, the "
-            "second not among this project's data, and neither has its released code here.",
+            "second not among this project's data, and the paper's networks for them are not "
+            "implemented here.",
             "The digit of a sample, and of a test image, is the label of its nearest training "
             "image.",
             "A distance of samples that is smaller than that of test images need not mean copies: "
