@@ -180,6 +180,13 @@ def test_real_points_have_all_modes():
         assert not np.array_equal(points, seen)
 
 
+def test_the_film_is_of_the_run_that_lost_most():
+    points = {captured: points_on("ring8", captured, 0.5) for captured in (8, 3, 5)}
+    stories = [Story("ring8", seed, {1: points[n]}, 0.1) for seed, n in enumerate(points)]
+    other = Story("grid25", 9, {1: points_on("grid25", 1, 0.5)}, 0.1)
+    assert modes.fewest([other, *stories], "ring8").seed == 1
+
+
 def test_a_long_film_is_thinned_out(monkeypatch):
     draw_small(monkeypatch)
     points = points_on("ring8", 3, 0.5)

@@ -186,23 +186,23 @@ def study(task: Task, plan: Plan) -> Outcome:
         pictures=[
             Picture(
                 "modes-samples.png",
-                "The samples of every run at its end (red) on the data (grey).",
+                "The samples of every run at its end (red) on the data (grey): modes captured, and "
+                "the share of the samples within 3 sigma of a mode.",
                 draw_samples(stories, real),
             ),
             Picture(
                 "modes-time.png",
-                "Modes captured and samples of high quality while the networks learn: each run "
-                "(thin) and their mean; dotted, the published value of PacGAN's plain GAN after "
-                f"{PACGAN_EPOCHS} epochs.",
+                "Modes captured and samples of high quality while the networks learn.",
                 draw_curves(stories),
             ),
             *(
                 Picture(
                     f"modes-{mixture}.gif",
-                    f"The first run on {mixture}; the time between two pictures grows.",
-                    film(next(s for s in stories if s.mixture == mixture), real[mixture]),
+                    f"{mixture}, seed {story.seed}, the run with the fewest modes at its end; the "
+                    "time between two pictures grows.",
+                    film(story, real[mixture]),
                 )
-                for mixture in MIXTURES
+                for mixture, story in [(name, fewest(stories, name)) for name in MIXTURES]
             ),
         ],
         notes=[
@@ -275,6 +275,13 @@ def published_row(what: str, source: str, *numbers: str) -> dict[str, str]:
     return {"model": what, **dict(zip(names, numbers)), "by": source}
 
 
+def fewest(stories: list[Story], mixture: str) -> Story:
+    """The run on that mixture with the fewest modes at its end: where collapse is best seen."""
+    return min(
+        (story for story in stories if story.mixture == mixture), key=lambda s: s.end.captured
+    )
+
+
 def curves(stories: list[Story]) -> dict[str, list]:
     """Both numbers of every run against the step."""
     found: dict[str, list] = {"step": list(stories[0].points)}
@@ -334,15 +341,15 @@ def draw_samples(stories: list[Story], real: dict[str, np.ndarray]) -> Image.Ima
         end = story.end
         ax.set_title(
             f"{story.mixture}, seed {story.seed}\n{end.captured} of {end.modes} modes, "
-            f"{end.high_quality:.0%}", fontsize=9,
+            f"{end.high_quality:.0%} near one", fontsize=9,
         )  # fmt: skip
     return picture(figure)
 
 
 def draw_curves(stories: list[Story]) -> Image.Image:
     """Modes above, high quality below; a column for each mixture."""
-    figure, axes = panels(9, 5.6, rows=2, columns=len(MIXTURES))
-    steps = np.array(list(stories[0].points))
+    figure, axes = panels(9, 5.8, rows=2, columns=len(MIXTURES))
+    epochs = np.array(list(stories[0].points)) / STEPS_PER_EPOCH
     for column, (mixture, modes) in enumerate(MIXTURES.items()):
         chosen = [story for story in stories if story.mixture == mixture]
         counts = [list(story.counts.values()) for story in chosen]
@@ -352,12 +359,21 @@ def draw_curves(stories: list[Story]) -> Image.Image:
             (axes[column], captured, "modes", modes),
             (axes[len(MIXTURES) + column], quality, "high quality, %", 100),
         ]:
-            ax.plot(steps, values.T, color=SAMPLE, linewidth=0.8, alpha=0.5)
-            ax.plot(steps, values.mean(axis=0), color=MEAN, linewidth=2)
-            ax.axhline(EXPECTED[mixture, what][0], color="#555555", linestyle=":", linewidth=1.4)
-            ax.set(xscale="log", xlim=(steps[0], steps[-1]), ylim=(0, 1.05 * top), ylabel=what)
+            one, *_ = ax.plot(epochs, values.T, color=SAMPLE, linewidth=0.8, alpha=0.5)
+            (mean,) = ax.plot(epochs, values.mean(axis=0), color=MEAN, linewidth=2)
+            height = EXPECTED[mixture, what][0]
+            published = ax.axhline(height, color="#555555", linestyle=":", linewidth=1.4)
+            ax.set(xscale="log", xlim=(epochs[0], epochs[-1]), ylim=(0, 1.05 * top), ylabel=what)
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter("")
         axes[column].set_title(f"{mixture}, {modes} modes", fontsize=11)
-        axes[len(MIXTURES) + column].set_xlabel("step")
+        axes[len(MIXTURES) + column].set_xlabel("epoch")
+    figure.legend(
+        [one, mean, published],
+        ["a run", f"mean of {counted(len(chosen), 'run')}",
+         f"PacGAN's plain GAN after {PACGAN_EPOCHS} epochs"],
+        loc="outside upper center", ncols=3, frameon=False,
+    )  # fmt: skip
     return picture(figure)
 
 
