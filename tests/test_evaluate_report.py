@@ -10,13 +10,15 @@ import tiny
 from click.testing import CliRunner
 from PIL import Image
 
-from minigan import data
+from minigan import data, recipes
+from minigan.cli import evaluate as command
 from minigan.cli import program
 from minigan.cli.evaluate import METRICS
 from minigan.data import Dataset
 from minigan.errors import MiniganError
-from minigan.evaluate import modes, report
+from minigan.evaluate import modes, parzen, report
 from minigan.evaluate.report import QUESTIONS, Material
+from minigan.train import launch
 
 
 def glyphs(count, seed, name="glyphs"):
@@ -107,6 +109,42 @@ def test_which_questions_suit(material):
     assert suitable(data.load("gaussian1d", count=50)) == []
     with pytest.raises(MiniganError, match="mnist has no test split"):
         QUESTIONS["parzen"](Material(samples=material.samples, train=material.train))
+
+
+def test_sigma_is_chosen_by_images_that_are_not_scored(material):
+    """By a tenth of the test images, drawn at random, or by others that are unseen as well."""
+    images = material.samples[:200]
+    test, other = glyphs(200, 1), glyphs(50, 3)
+    given = {"samples": images, "train": material.train, "test": test}
+
+    def by_hand(valid, scored):
+        return parzen.parzen(*map(parzen.flat, (images, valid, scored)))
+
+    mixed = report.shuffled(test.x)
+    assert (mixed[:20] != test.x[:20]).any()
+    for found, expected, line in [
+        (QUESTIONS["parzen"](Material(**given)), by_hand(mixed[:20], mixed[20:]),
+         "180 test images (n = 200; sigma 0.2154, by 20 other test images)"),
+        (QUESTIONS["parzen"](Material(**given, valid=other)), by_hand(other.x, test.x),
+         "200 test images (n = 200; sigma 0.2154, by 50 validation images)"),
+    ]:  # fmt: skip
+        ours = found["samples"]
+        assert (ours.mean, ours.sigma) == (pytest.approx(expected.mean), expected.sigma)
+        assert f"{ours.mean:.2f} ± {ours.se:.2f} nats for {line}" in report.table({"": found})
+        assert report.as_json(ours)["sigma_from"] in line
+
+
+@pytest.mark.parametrize(
+    ("learnt_from", "unseen"),
+    [("train", {"test"}), ("paper-train", {"test", "valid"}), ("valid", {"test"}), ("test", set())],
+)
+def test_nothing_that_the_run_learnt_from_counts_as_unseen(monkeypatch, learnt_from, unseen):
+    """MNIST's split valid is the end of its split train."""
+    monkeypatch.setattr(launch, "load_data", lambda recipe, data_dir: recipe.split)
+    recipe = recipes.override(recipes.get("gan"), {"data": "mnist", "split": learnt_from})
+    found = command._material(None, None, learnt_from, recipe, None)
+    assert {split for split in (found.test, found.valid) if split} == unseen
+    assert found.train == learnt_from
 
 
 def test_modes_of_real_points():

@@ -129,20 +129,23 @@ def evaluate(
 
 
 def _material(samples: Any, asked: Any, train: Any, recipe: Any, data_dir: str | None) -> Any:
-    """The samples with the run's data, and with other splits of those if there are any."""
+    """The samples with the run's data, and with other splits that the run has not learnt from."""
     import dataclasses
 
     from minigan.data.load import splits
     from minigan.evaluate.report import Material
     from minigan.train.launch import load_data
 
-    def other(split: str) -> Any:
-        if split not in splits(recipe.data):
+    def other(split: str, unseen_by: tuple[str, ...]) -> Any:
+        if recipe.split not in unseen_by or split not in splits(recipe.data):
             return None
         return load_data(dataclasses.replace(recipe, split=split), data_dir)
 
-    splits_ = {"train": train, "test": other("test"), "valid": other("valid")}
-    return Material(samples=samples, labels=asked, **splits_)
+    return Material(
+        samples=samples, labels=asked, train=train,
+        test=other("test", unseen_by=("train", "paper-train", "valid")),
+        valid=other("valid", unseen_by=("paper-train",)),  # to "train" these images belong
+    )  # fmt: skip
 
 
 def _check_suits(name: str, material: Any) -> None:

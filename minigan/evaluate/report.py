@@ -43,7 +43,8 @@ class Material:
         samples: float32 images (N, C, H, W) in [0, 1], or points (N, 2).
         train: what the generator learnt from.
         test: data of the same kind that it has not seen, or None if there are none.
-        valid: images by which a Parzen window is chosen, or None: the first tenth of ``test``.
+        valid: others that it has not seen, which choose the width of a Parzen window, or None: a
+            tenth of ``test`` does that, and the estimate is of the rest.
         model: of a VAE, which has a density; otherwise None.
         codes: k, by which that is estimated.
         progress: hands out the blocks of that work one by one, for a progress bar.
@@ -82,7 +83,7 @@ class Material:
         if self.test is None:
             raise MiniganError(
                 f"{question} needs images that the generator has not seen, and {self.train.name} "
-                "has no test split: leave this metric out"
+                "has no test split, or the run learnt from that: leave this metric out"
             )
         return self.test
 
@@ -158,20 +159,38 @@ def nearest(material: Material) -> dict[str, Any]:
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class ParzenRow(parzen.ParzenResult):
+    """``sigma_from``: which images chose sigma."""
+
+    sigma_from: str
+
+
 def likelihood(material: Material) -> dict[str, Any]:
-    """Parzen-window log-likelihood of the test images (Goodfellow et al. 2014, Table 1)."""
+    """Parzen-window log-likelihood of the test images (Goodfellow et al. 2014, Table 1).
+
+    Sigma is chosen by images that are not scored, and that the generator has not seen: otherwise
+    samples that are copies would get a narrower window than others.  As the windows of real images
+    serve training images, which are neither of these.
+    """
 
     def rows(images: np.ndarray) -> Any:  # on the current backend: 10,000 x 10,000 distances
         return backends.xp().asarray(parzen.flat(images))
 
-    test = rows(material.unseen("parzen").x)
-    tenth = max(1, len(test) // 10)
-    valid, test = (rows(material.valid.x), test) if material.valid else (test[:tenth], test[tenth:])
-    real = rows(shuffled(material.train.x))
-    return {
-        "samples": parzen.parzen(rows(material.samples), valid, test),
-        "real": parzen.parzen(real[: len(material.samples)], valid, test),
-    }
+    test, sigma_from = material.unseen("parzen").x, "validation images"
+    if material.valid is not None:
+        valid = material.valid.x
+    else:
+        test, sigma_from = shuffled(test), "other test images"
+        tenth = max(1, len(test) // 10)
+        valid, test = test[:tenth], test[tenth:]
+    valid, test = rows(valid), rows(test)
+
+    def row(images: np.ndarray) -> ParzenRow:
+        return ParzenRow(**vars(parzen.parzen(rows(images), valid, test)), sigma_from=sigma_from)
+
+    real = shuffled(material.train.x)[: len(material.samples)]
+    return {"samples": row(material.samples), "real": row(real)}
 
 
 def model_likelihood(material: Material) -> dict[str, Any]:
@@ -351,8 +370,13 @@ def lines(result: Any) -> list[tuple[str, str]]:
     if isinstance(result, neighbours.OneNearestNeighbour):
         counts = f"(1-NN of {result.train:,}; {result.test:,} test images)"
         return [("teaches", f"{100 * result.accuracy:.2f} ± {100 * result.se:.2f} % {counts}")]
-    kinds = {parzen.ParzenResult: "parzen", importance.Likelihood: "likelihood"}
-    return [(kinds.get(type(result), "modes"), str(result))]
+    if isinstance(result, ParzenRow):
+        edge = ", AT THE EDGE of the candidates" if result.sigma_at_edge else ""
+        counts = (f"(n = {result.samples:,}; sigma {result.sigma:.4f}{edge}, "
+                  f"by {result.valid:,} {result.sigma_from})")  # fmt: skip
+        return [("parzen", f"{result.mean:.2f} ± {result.se:.2f} nats for {result.test:,} test "
+                           f"images {counts}")]  # fmt: skip
+    return [("likelihood" if isinstance(result, importance.Likelihood) else "modes", str(result))]
 
 
 def table(answers: dict[str, dict[str, Any]]) -> str:
