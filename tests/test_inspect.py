@@ -346,6 +346,27 @@ def test_pictures(tmp_path):
             assert len(picture.getcolors(2**20)) > 20
 
 
+def test_dead_units_and_gradients_are_drawn(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, format: figures.append(figure))
+    anatomy = take_apart(small_game())
+    pictures(anatomy, None, tmp_path)
+    (_, dead), (gradient, update) = figures[0].axes, figures[1].axes
+    G, D = anatomy.layers
+    # Half of G's units are dead, and D, which has no ReLU, gets no bar.
+    (bar,) = dead.patches
+    assert (bar.get_y() + bar.get_height() / 2, bar.get_width()) == (0, 50)
+    assert [text.get_text() for text in dead.texts] == ["50.0 %"]
+    points = [(p.get_xdata()[0], p.get_ydata()[0]) for p in gradient.lines]
+    assert points == [(p.grad_norm, y) for y, layer in enumerate((G, D)) for p in layer.parameters]
+    # D's bias is 0: no share of it is drawn.  The last line is the dashed one.
+    points = [(p.get_xdata()[0], p.get_ydata()[0]) for p in update.lines[:-1]]
+    drawn = [(0, G.parameters[0]), (0, G.parameters[1]), (1, D.parameters[0])]
+    assert points == [(p.update_to_weight, y) for y, p in drawn]
+
+
 def test_a_step_that_overflows_is_described(tmp_path):
     game = random_game()
     with no_grad():

@@ -1,4 +1,4 @@
-"""The pictures of a step: activations, updates, cost, saturation."""
+"""The pictures of a step: activations and dead units, gradients and updates, cost, saturation."""
 
 from __future__ import annotations
 
@@ -44,33 +44,43 @@ def pictures(anatomy: Anatomy, saturation: Saturation | None, folder: Path | str
 
 
 def _activations(layers: list[Layer]) -> Any:
-    """Mean and spread of each layer's output."""
-    figure, (ax,) = _rows_of_layers(layers)
+    """Mean and spread of each layer's output, and the units of it that never wake."""
+    figure, (output, dead) = _rows_of_layers(layers)
     for y, layer in enumerate(layers):
-        ax.errorbar(layer.mean, y, xerr=layer.std, fmt="o", capsize=3, color=_colour(layer))
-    ax.axvline(0, color="#555555", linewidth=1)
-    ax.set_xlabel("output: mean ± standard deviation")
+        output.errorbar(layer.mean, y, xerr=layer.std, fmt="o", capsize=3, color=_colour(layer))
+        if layer.dead is not None:
+            dead.barh(y, 100 * layer.dead, color=_colour(layer))
+            # In figures too: a few units of a thousand are a bar that nobody sees.
+            dead.text(100 * layer.dead + 1.5, y, f"{100 * layer.dead:.1f} %", va="center")
+    output.axvline(0, color="#555555", linewidth=1)
+    output.set_xlabel("output: mean ± standard deviation")
+    dead.set_xlim(0, 118)
+    dead.set_xticks(range(0, 101, 25))
+    dead.set_xlabel("dead units in %  (of a ReLU or LeakyReLU)")
     return figure
 
 
 def _updates(layers: list[Layer]) -> Any:
-    """The relative change of every parameter in this step."""
+    """Gradient and relative change of every parameter in this step."""
     layers = [layer for layer in layers if layer.parameters]
-    figure, (ax,) = _rows_of_layers(layers)
+    figure, (gradient, update) = _rows_of_layers(layers)
     for y, layer in enumerate(layers):
         for p in layer.parameters:
-            if p.update_to_weight:
-                full = {"markerfacecolor": "none"} if p.name == "bias" else {}
-                ax.plot(p.update_to_weight, y, "o", markersize=7, color=_colour(layer), **full)
-    ax.set_xscale("log")
-    ax.axvline(1e-3, color="#555555", linewidth=1, linestyle=(0, (4, 3)))
-    ax.set_xlabel("|update| / |weight|;  filled: weights, open: biases, dashed: 1/1000")
+            face = "none" if p.name == "bias" else _colour(layer)
+            for ax, value in ((gradient, p.grad_norm), (update, p.update_to_weight)):
+                if value:  # 0 has no place on a logarithmic axis
+                    ax.plot(value, y, "o", markersize=7, color=_colour(layer), markerfacecolor=face)
+    for ax in (gradient, update):
+        ax.set_xscale("log")
+    update.axvline(1e-3, color="#555555", linewidth=1, linestyle=(0, (4, 3)))
+    gradient.set_xlabel("|gradient|;  filled: weights, open: biases")
+    update.set_xlabel("|update| / |weight|;  dashed: 1/1000")
     return figure
 
 
 def _cost(layers: list[Layer]) -> Any:
     """Time and memory by layer."""
-    figure, (time, memory) = _rows_of_layers(layers, panels=2)
+    figure, (time, memory) = _rows_of_layers(layers)
     y = np.arange(len(layers))
     forward = [layer.forward_ms for layer in layers]
     time.barh(y, forward, color=LIGHT, label="forward")
@@ -115,16 +125,17 @@ def _saturation(saturation: Saturation) -> Any:
     return figure
 
 
-def _rows_of_layers(layers: list[Layer], panels: int = 1) -> tuple[Any, Any]:
-    """A figure with a row for each layer, the first on top, and its panels side by side."""
+def _rows_of_layers(layers: list[Layer]) -> tuple[Any, Any]:
+    """A figure with a row for each layer, the first on top, and its two panels side by side."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 1.3 + 0.28 * len(layers)), dpi=100, layout="constrained")
-    axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    figure = Figure(figsize=(11, 1.3 + 0.28 * len(layers)), dpi=100, layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     axes[0].set_yticks(range(len(layers)), [f"{layer.name}  {layer.kind}" for layer in layers])
     for label, layer in zip(axes[0].get_yticklabels(), layers):
         label.set_color(_colour(layer))
     axes[0].set_ylim(len(layers) - 0.5, -0.5)
+    axes[1].tick_params(axis="y", left=False)
     for ax in axes:
         _plain(ax)
     return figure, axes
