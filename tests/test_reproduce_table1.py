@@ -113,7 +113,7 @@ def test_the_page_of_order(small, monkeypatch, tmp_path):
     ]
     for row, comparison in zip(rows[::2], page["comparisons"]):
         values = [other["spread"] for other in rows if other["way"] == row["way"]]
-        assert comparison["measured"] == pytest.approx(np.mean(values))
+        assert comparison["measured"] == min(values)
         curve = page["measured"][f"spread, {row['way']}, seed 0"]
         assert len(curve) == 3
         assert curve[-1] == row["spread"]
