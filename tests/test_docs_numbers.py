@@ -47,6 +47,12 @@ def test_result_pages_say_what_their_files_say():
         assert page == result_page(json.loads(path.read_text(encoding="utf-8"))), path
 
 
+def test_every_reproduction_is_in_the_list(texts):
+    for path in quoted.RESULTS.glob("*/result.md"):
+        link = f"[{path.parent.name}](results/{path.parent.name}/result.md)"
+        assert link in texts["docs/reproduce.md"]
+
+
 def test_nothing_is_kept_or_allowed_that_no_page_has(texts):
     everything = " ".join(" ".join(texts.values()).split())
     for path in quoted.RESULTS.rglob("*"):
