@@ -153,7 +153,7 @@ def images():
 
 def test_material_without_a_density():
     material = report.Material(samples=np.zeros((60, 1, 8, 8)), train=images(), test=images())
-    assert "likelihood" not in report.suitable(material)
+    assert "likelihood" not in report.suitable(material.train, has_test=True)
     with pytest.raises(MiniganError, match="density of a VAE"):
         report.model_likelihood(material)
 

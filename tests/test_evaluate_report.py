@@ -97,14 +97,13 @@ def test_of_other_sizes_all_are_made_28_x_28(material):
 
 
 def test_which_questions_suit(material):
-    def suitable(train, test=None):
-        return report.suitable(Material(samples=material.samples, train=train, test=test))
-
-    asked_for = ["labels", "one-nn"]
-    assert suitable(material.train, material.test) == [x for x in GREY if x not in asked_for]
-    assert report.suitable(material) == GREY
-    assert suitable(glyphs(20, 0), material.test) == ["neighbours", "parzen"]
+    suitable, asked_for = report.suitable, ["labels", "one-nn"]
+    assert suitable(material.train, has_test=True) == [x for x in GREY if x not in asked_for]
+    assert suitable(material.train, has_test=True, has_labels=True) == GREY
+    assert suitable(glyphs(20, 0), has_test=True) == ["neighbours", "parzen"]
     assert suitable(glyphs(20, 0)) == ["neighbours"]
+    assert suitable(glyphs(20, 0), has_density=True) == ["neighbours"]
+    assert suitable(glyphs(20, 0), has_test=True, has_density=True)[-1] == "likelihood"
     assert suitable(data.load("ring8", count=50)) == ["modes"]
     assert suitable(data.load("gaussian1d", count=50)) == []
     with pytest.raises(MiniganError, match="mnist has no test split"):
@@ -142,9 +141,9 @@ def test_nothing_that_the_run_learnt_from_counts_as_unseen(monkeypatch, learnt_f
     """MNIST's split valid is the end of its split train."""
     monkeypatch.setattr(launch, "load_data", lambda recipe, data_dir: recipe.split)
     recipe = recipes.override(recipes.get("gan"), {"data": "mnist", "split": learnt_from})
-    found = command._material(None, None, learnt_from, recipe, None)
-    assert {split for split in (found.test, found.valid) if split} == unseen
-    assert found.train == learnt_from
+    found = command._unseen(recipe, None)
+    assert {name for name, split in found.items() if split == name} == unseen
+    assert set(found.values()) - {None} == unseen
 
 
 def test_modes_of_real_points():
@@ -165,7 +164,7 @@ def test_stacked_counts_what_the_classifier_names_in_each_channel():
     stacked, one, chosen = stacks(200)
     other, _, _ = stacks(150, seed=1)
     material = Material(samples=other.x / np.float32(255), train=stacked)
-    assert report.suitable(material) == ["stacked", "neighbours"]
+    assert report.suitable(stacked) == ["stacked", "neighbours"]
     named = material.classifier.probabilities(one.x).argmax(axis=1)
     assert len(set(named)) > 3
     found = QUESTIONS["stacked"](Material(samples=stacked.x / np.float32(255), train=other))
@@ -264,6 +263,21 @@ def test_a_run_on_points_as_json(runs):
     assert {"checkpoint", "step", "data", "seed", "n", "modes"} == set(found)
     assert found["modes"]["samples"]["samples"] == 200
     assert found["modes"]["real"]["captured"] == 8
+
+
+def test_as_many_samples_as_the_literature_takes(runs):
+    """If nobody says how many: of points 2,500, as PacGAN."""
+
+    def drawn(which, *options):
+        return json.loads(call("evaluate", runs[which], "--json", *options).stdout)["n"]
+
+    assert drawn(1) == drawn(1, "--metric", "modes") == modes.SAMPLES == 2500
+    assert drawn(1, "-n", 70) == 70
+    assert drawn(0) == 10_000
+    assert report.samples_for(["stacked", "neighbours"]) == modes.STACKED_SAMPLES == 26_000
+    assert "2500 for modes, 26000 for stacked, otherwise 10000" in " ".join(
+        call("evaluate", "--help").output.split()
+    )
 
 
 def test_the_seed_decides_the_samples(runs):

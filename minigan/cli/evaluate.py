@@ -29,8 +29,7 @@ The metrics:
   likelihood        of binarised test images under a VAE, by importance sampling with --codes
                     codes an image (Burda et al. 2016: 5000)
   modes             modes captured, share of samples near one  (ring8, grid25)
-  stacked           combinations of digits, of 1000, and how evenly  (stacked-mnist; -n 26000
-                    is what the literature takes)
+  stacked           combinations of digits, of 1000, and how evenly  (stacked-mnist)
   labels            does the classifier see the classes that were asked for?  (conditional runs
                     on digits)
   one-nn            accuracy on test images of a 1-nearest-neighbour rule that has only seen
@@ -46,8 +45,8 @@ Examples:
 @click.argument("run")
 @click.option("--metric", "metrics", multiple=True, type=click.Choice(METRICS),
               help="Which; repeatable.  [default: all that suit the data]")  # fmt: skip
-@click.option("--n", "-n", type=at_least_1, default=10_000, show_default=True,
-              help="How many samples.")  # fmt: skip
+@click.option("--n", "-n", type=at_least_1, help="How many samples.  [default: what the literature "
+              "takes: 2500 for modes, 26000 for stacked, otherwise 10000]")  # fmt: skip
 @click.option("--codes", type=click.IntRange(1, MAX_CODES), default=100, show_default=True,
               help="k of the metric likelihood.")  # fmt: skip
 @click.option("--data-dir", metavar="DIR", help="Where MNIST's files are, if not where they were.")
@@ -60,7 +59,7 @@ Examples:
 def evaluate(
     run: str,
     metrics: tuple[str, ...],
-    n: int,
+    n: int | None,
     codes: int,
     data_dir: str | None,
     picture: str | None,
@@ -91,24 +90,29 @@ def evaluate(
             f"{recipe.data} is not the data that {run} was trained on (its checksum differs): "
             "name the folder of the same data with --data-dir"
         )
+    unseen = _unseen(recipe, data_dir or config.data_dir)
+    is_vae, is_asked = recipe.model == "vae", bool(config.classes and not recipe.codes)
+    names = list(dict.fromkeys(metrics)) or report.suitable(
+        dataset, has_test=unseen["test"] is not None, has_density=is_vae, has_labels=is_asked
+    )
+    if not names and not picture:
+        raise MiniganError(
+            f"no metric suits {recipe.data}: look at its samples, with minigan sample {run}"
+        )
+    n = n or report.samples_for(names)
     rng = np.random.default_rng(seed)
     z = train.draw_z(recipe, n, rng)
     asked = labels.drawn(recipe, dataset, n, rng) if config.classes else None
     y = [] if asked is None else [labels.one_hot(asked, len(config.classes))]
     samples = unit(train.generate(G, z, *y), recipe)
-    asked = None if recipe.codes else asked  # codes are no classes of the data
-    material = _material(samples, asked, dataset, recipe, data_dir or config.data_dir)
-    if recipe.model == "vae":
+    asked = asked if is_asked else None  # codes are no classes of the data
+    material = report.Material(samples=samples, labels=asked, train=dataset, **unseen)
+    if is_vae:
         decoder, encoder, _, _ = train.load_autoencoder(path)
         model = importance.of_networks(decoder, encoder)
         # Minutes of work: on a terminal it shows how far it is.
         bar = functools.partial(ProgressBar, desc="likelihood", disable=None, leave=False)
         material = dataclasses.replace(material, model=model, codes=codes, progress=bar)
-    names = list(dict.fromkeys(metrics)) or report.suitable(material)
-    if not names and not picture:
-        raise MiniganError(
-            f"no metric suits {recipe.data}: look at its samples, with minigan sample {run}"
-        )
     for name in names:
         _check_suits(name, material)
     if picture:
@@ -128,12 +132,11 @@ def evaluate(
         click.echo(report.table(answers))
 
 
-def _material(samples: Any, asked: Any, train: Any, recipe: Any, data_dir: str | None) -> Any:
-    """The samples with the run's data, and with other splits that the run has not learnt from."""
+def _unseen(recipe: Any, data_dir: str | None) -> dict[str, Any]:
+    """The splits test and valid of the run's data, or None for one that is not, or was learnt."""
     import dataclasses
 
     from minigan.data.load import splits
-    from minigan.evaluate.report import Material
     from minigan.train.launch import load_data
 
     def other(split: str, unseen_by: tuple[str, ...]) -> Any:
@@ -141,11 +144,10 @@ def _material(samples: Any, asked: Any, train: Any, recipe: Any, data_dir: str |
             return None
         return load_data(dataclasses.replace(recipe, split=split), data_dir)
 
-    return Material(
-        samples=samples, labels=asked, train=train,
-        test=other("test", unseen_by=("train", "paper-train", "valid")),
-        valid=other("valid", unseen_by=("paper-train",)),  # to "train" these images belong
-    )  # fmt: skip
+    return {
+        "test": other("test", unseen_by=("train", "paper-train", "valid")),
+        "valid": other("valid", unseen_by=("paper-train",)),  # they are images of "train", too
+    }
 
 
 def _check_suits(name: str, material: Any) -> None:
@@ -162,7 +164,7 @@ def _check_suits(name: str, material: Any) -> None:
     if (name == "modes") == material.train.is_images:
         kind = "images" if material.train.is_images else "points"
         raise MiniganError(f"--metric {name} does not suit {material.train.name}, which is {kind}")
-    if name == "modes" and "modes" not in suitable(material):
+    if name == "modes" and "modes" not in suitable(material.train):
         raise MiniganError(
             f"--metric modes counts modes in the plane, and {material.train.name} is not in it: "
             "look at its samples, with minigan sample"

@@ -295,21 +295,43 @@ QUESTIONS: dict[str, Callable[[Material], dict[str, Any]]] = {
 LEAST = {"distance": 40, "precision-recall": 4}
 
 
-def suitable(material: Material) -> list[str]:
-    """The questions that make sense for these data.
+# How many samples the literature takes.  Where it does not agree: as many as MNIST's test images.
+SAMPLES = {"modes": modes.SAMPLES, "stacked": modes.STACKED_SAMPLES}
+USUAL_SAMPLES = 10_000
+
+
+def samples_for(names: Iterable[str]) -> int:
+    """How many samples to draw for these questions, if nobody says.
+
+    >>> samples_for(["modes"]), samples_for(["stacked", "neighbours"]), samples_for([])
+    (2500, 26000, 10000)
+    """
+    return max((SAMPLES.get(name, USUAL_SAMPLES) for name in names), default=USUAL_SAMPLES)
+
+
+def suitable(
+    train: Dataset, *, has_test: bool = False, has_density: bool = False, has_labels: bool = False
+) -> list[str]:
+    """The questions that make sense for samples of a run on these data.
 
     The classifier knows MNIST's digits and nothing else; the Parzen estimate is about grey ones.
+
+    Args:
+        train: what the generator learnt from.
+        has_test: there are data that it has not seen.
+        has_density: it is a VAE's.
+        has_labels: it is asked for classes.
     """
-    if material.train.name == stacked.NAME:
+    if train.name == stacked.NAME:
         return ["stacked", "neighbours"]
-    if not material.train.is_images:
-        return ["modes"] if MIXTURES[material.train.name].modes.shape[1] == 2 else []
-    is_mnist, has_test = material.train.name == "mnist", material.test is not None
+    if not train.is_images:
+        return ["modes"] if MIXTURES[train.name].modes.shape[1] == 2 else []
+    is_mnist = train.name == "mnist"
     names = ["classes", "distance", "precision-recall"] if is_mnist else []
     names += ["neighbours", *(["parzen"] if has_test else [])]
-    if material.model is not None and has_test:
+    if has_density and has_test:
         names.append("likelihood")
-    if material.labels is not None:
+    if has_labels:
         names += [*(["labels"] if is_mnist else []), *(["one-nn"] if has_test else [])]
     return names
 
