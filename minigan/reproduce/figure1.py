@@ -385,10 +385,13 @@ def draw(ax: Any, moment: Moment) -> None:
     ax.axhline(0, color="#d8d8d8", linewidth=0.8, zorder=0)
     ax.axhline(0.5, color="#d8d8d8", linewidth=0.8, zorder=0)
 
-    ax.hlines([X_LINE, Z_LINE], X_LOW + 0.3, X_HIGH - 0.3, color="k", linewidth=1)
+    width = 7.0  # of the interval (0, 1) of z in the picture
+    ax.hlines(X_LINE, X_LOW + 0.3, X_HIGH - 0.3, color="k", linewidth=1)
+    ax.hlines(Z_LINE, -width / 2, width / 2, color="k", linewidth=1)
     ax.text(X_LOW, X_LINE, "x", va="center", fontsize=10)
     ax.text(X_LOW, Z_LINE, "z", va="center", fontsize=10)
-    width = 7.0  # of the interval (0, 1) of z in the picture
+    ax.text(-width / 2, Z_LINE, "0 ", ha="right", va="center", fontsize=9)
+    ax.text(width / 2, Z_LINE, " 1", ha="left", va="center", fontsize=9)
     for z, x in zip(moment.z, moment.G_z):
         if X_LOW + 0.3 <= x <= X_HIGH - 0.3:
             ax.annotate(
