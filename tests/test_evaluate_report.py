@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from minigan.cli import program
 from minigan.cli.evaluate import METRICS
 from minigan.data import Dataset
 from minigan.errors import MiniganError
-from minigan.evaluate import modes, parzen, report
+from minigan.evaluate import features, modes, parzen, report
+from minigan.evaluate.labels import label_accuracy
 from minigan.evaluate.report import QUESTIONS, Material
 from minigan.train import launch
 
@@ -81,8 +83,30 @@ def test_noise_is_worse_than_real_data(material):
     for name in ("labels", "one-nn"):
         assert ask[name]["samples"].accuracy < 0.2 < ask[name]["real"].accuracy
     lines = report.table(ask).splitlines()
-    assert len(lines) == 2 * 3 + 2 + 2 * 2 + 2 + 2 + 2 * 2 + 2
+    assert len(lines) == 2 * 4 + 2 + 2 * 2 + 2 + 2 + 2 * 3 + 2
     assert {line[16:23].strip() for line in lines} == {"samples", "real"}
+    for line in lines:  # each number with its error, and from how many it comes
+        assert re.search(r"\d ± \d.*\(.*\b\d\d+\b.*\)$", line), line
+
+
+def test_shares_stand_with_their_errors_five_a_line():
+    thirty_of_forty = np.eye(10)[[0] * 30 + [9] * 10]
+    histogram = features.class_histogram(thirty_of_forty)
+    first, second, *_ = report.lines(histogram)
+    assert first == (
+        "classes 0-4, %",
+        "0: 75.0 ± 6.8  1: 0.0 ± 0.0  2: 0.0 ± 0.0  3: 0.0 ± 0.0  4: 0.0 ± 0.0  (n = 40)",
+    )
+    assert second[0] == "classes 5-9, %"
+    assert second[1].endswith("9: 25.0 ± 6.8  (n = 40)")
+    found = report.as_json(histogram)
+    assert found["shares"][0] == 0.75
+    assert found["shares_se"][0] == pytest.approx(np.sqrt(0.75 * 0.25 / 40))
+    right = label_accuracy(np.eye(6)[[0, 0, 0, 1, 5]], np.array([0, 0, 1, 1, 5]))
+    assert report.lines(right)[1:] == [
+        ("labels 0-4, %", "0: 100.0 ± 0.0  1: 50.0 ± 35.4  2: -  3: -  4: -  (n = 0 to 2)"),
+        ("labels 5-5, %", "5: 100.0 ± 0.0  (n = 0 to 2)"),
+    ]
 
 
 def test_of_other_sizes_all_are_made_28_x_28(material):

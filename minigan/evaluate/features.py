@@ -46,6 +46,16 @@ class ClassHistogram:
     threshold: float
     samples: int
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the samples, by class."""
+        return tuple(count / self.samples for count in self.counts)
+
+    @property
+    def shares_se(self) -> tuple[float, ...]:
+        """Their standard errors."""
+        return tuple(share_se(share, self.samples) for share in self.shares)
+
 
 def class_histogram(probabilities: np.ndarray, *, threshold: float = 0.9) -> ClassHistogram:
     """Count the most probable classes.

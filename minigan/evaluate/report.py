@@ -7,7 +7,7 @@ a perfect value that one could know without them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -346,22 +346,22 @@ def as_json(result: Any) -> dict[str, Any]:
             "mean": result.mean, "mean_se": result.mean_se,
             "samples": len(result.indices), "train": result.train,
         }  # fmt: skip
-    return dataclasses.asdict(result)
+    found = dataclasses.asdict(result)
+    if isinstance(result, features.ClassHistogram):
+        found |= {"shares": result.shares, "shares_se": result.shares_se}
+    return found
 
 
 def lines(result: Any) -> list[tuple[str, str]]:
     """(what, value ± standard error and from how many) of a result, for people."""
     if isinstance(result, features.ClassHistogram):
-        shares = "  ".join(
-            f"{digit}: {100 * count / result.samples:.1f}"
-            for digit, count in enumerate(result.counts)
-        )
+        n = f"n = {result.samples:,}"
         return [
-            ("classes, %", f"{shares}  (n = {result.samples:,})"),
+            *_by_class("classes", result.shares, result.shares_se, f"({n})"),
             ("entropy", f"{result.entropy:.3f} ± {result.entropy_se:.3f} nats, {result.most:.3f} "
-                        "if even"),
+                        f"if even ({n})"),
             ("unsure", f"{100 * result.unsure:.1f} ± {100 * result.unsure_se:.1f} % "
-                       f"(top probability below {result.threshold:g})"),
+                       f"(top probability below {result.threshold:g}; {n})"),
         ]  # fmt: skip
     if isinstance(result, features.ClassifierDistance):
         found = [("distance", f"{result.value:.2f} ± {result.se:.2f} "
@@ -371,23 +371,22 @@ def lines(result: Any) -> list[tuple[str, str]]:
                                        f"({result.held_out:,} held out)"))  # fmt: skip
         return found
     if isinstance(result, precision_recall.PrecisionRecall):
-        counts = f"(k = {result.k}; {result.samples:,} against {result.real:,})"
+        k, samples, real = f"k = {result.k}", f"{result.samples:,}", f"{result.real:,}"
         return [
-            ("precision", f"{result.precision:.3f} ± {result.precision_se:.3f} {counts}"),
-            ("recall", f"{result.recall:.3f} ± {result.recall_se:.3f}"),
-        ]
+            ("precision", f"{result.precision:.3f} ± {result.precision_se:.3f} "
+                          f"({k}; {samples} among {real} training images)"),
+            ("recall", f"{result.recall:.3f} ± {result.recall_se:.3f} "
+                       f"({k}; {real} training images among {samples})"),
+        ]  # fmt: skip
     if isinstance(result, neighbours.Neighbours):
         counts = f"({len(result.indices):,} looked up among {result.train:,})"
         return [("to the nearest", f"{result.mean:.2f} ± {result.mean_se:.2f} {counts}")]
     if isinstance(result, labels_.LabelAccuracy):
-        shares = "  ".join(
-            f"{label}: " + ("-" if share is None else f"{100 * share:.1f}")
-            for label, share in enumerate(result.by_class)
-        )
+        n = f"(n = {min(result.counts):,} to {max(result.counts):,})"
         return [
             ("right label", f"{100 * result.accuracy:.2f} ± {100 * result.se:.2f} % "
                             f"(n = {result.samples:,})"),
-            ("by class, %", shares),
+            *_by_class("labels", result.by_class, result.by_class_se, n),
         ]  # fmt: skip
     if isinstance(result, neighbours.OneNearestNeighbour):
         counts = f"(1-NN of {result.train:,}; {result.test:,} test images)"
@@ -399,6 +398,21 @@ def lines(result: Any) -> list[tuple[str, str]]:
         return [("parzen", f"{result.mean:.2f} ± {result.se:.2f} nats for {result.test:,} test "
                            f"images {counts}")]  # fmt: skip
     return [("likelihood" if isinstance(result, importance.Likelihood) else "modes", str(result))]
+
+
+def _by_class(
+    what: str, shares: Sequence[float | None], errors: Sequence[float | None], n: str
+) -> list[tuple[str, str]]:
+    """Shares in per cent, five a line: all ten with their errors are wider than a terminal."""
+    texts = [
+        f"{label}: -" if share is None else f"{label}: {100 * share:.1f} ± {100 * error:.1f}"
+        for label, (share, error) in enumerate(zip(shares, errors))
+    ]
+    fives = [range(i, min(i + 5, len(texts))) for i in range(0, len(texts), 5)]
+    return [
+        (f"{what} {five[0]}-{five[-1]}, %", "  ".join(texts[i] for i in five) + f"  {n}")
+        for five in fives
+    ]
 
 
 def table(answers: dict[str, dict[str, Any]]) -> str:
