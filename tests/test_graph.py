@@ -78,6 +78,41 @@ def test_data_have_names():
                      ["dropout mask", "noise z"]]  # fmt: skip
 
 
+def ends(step):
+    """Titles of the nodes that nobody uses."""
+    used = {edge.source for edge in step.edges}
+    return [node.title for n, node in enumerate(step.nodes) if n not in used]
+
+
+def test_losses_have_names_and_targets_are_told():
+    d_step, g_step = graph.record(small_game(), rand(6, 2))
+    assert (ends(d_step), ends(g_step)) == (["d_loss = Add"], ["g_loss = Mean"])
+    real, fake = "BCEWithLogits, target 1 (real)", "BCEWithLogits, target 0 (fake)"
+    titles = [[n.title for n in step.nodes if "BCE" in n.title] for step in (d_step, g_step)]
+    assert titles == [[real, fake], [real]]
+    (step,) = graph.record(small_game("simultaneous"), rand(6, 2))
+    assert ends(step) == ["d_loss = Add", "g_loss = Mean"]
+
+
+def test_a_penalty_is_told_from_d():
+    recipe = tiny.narrow("wgan-gp")
+    backends.manual_seed(0)
+    shape = data_shape(recipe)
+    step, _ = graph.record(build_game(recipe, shape), rand(2, *shape))
+    assert sorted(ends(step)) == ["Sum", "d_loss = Add"]  # of the sum a gradient is taken
+    data = [node.title for node in step.nodes if node.is_data]
+    assert sorted(data) == ["noise z", "real images x", "x̂, where the penalty looks"]
+    layers = [node.layer for node in step.nodes]
+    forward = [layer for layer in layers if layer.startswith("D.")]
+    backward = [layer for layer in layers if layer.startswith("backward of ")]
+    assert len(backward) == 4
+    assert set(backward) <= {f"backward of {layer}" for layer in forward}
+    titles = [node.title for node in step.nodes]
+    length = titles.index("Sqrt")  # 10 (|| gradient || - 1)^2
+    assert titles[length + 1 : length + 3] == ["Sub(·, 1)", "Pow 2"]
+    assert "Mul(·, 10)" in titles[length:]
+
+
 def test_simultaneous_updates_are_one_graph():
     (step,) = graph.record(small_game("simultaneous"), rand(6, 2))
     assert moved(step) == {("G.0", True), ("G.2", True), ("D.0", True), ("D.3", True)}
@@ -135,6 +170,34 @@ def test_every_recipe_can_be_drawn(name):
     assert text.count("{") == text.count("}") == 1 + len(steps)
     assert text.count(" -> ") == sum(len(step.edges) for step in steps)
     assert len(re.findall(r"^    n\d+_\d+ \[", text, re.M)) == len(boxes)
+
+
+def pixels(element, *keys):
+    return [float(element.get(key)) for key in keys]
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_the_legend_fits_and_leaves_no_blank(count):
+    boxes = graph.Graph("t", [graph.Node("a") for _ in range(count)])
+    picture = ElementTree.fromstring(graph.svg([boxes]))
+    width, height = pixels(picture, "width", "height")
+    svg = "{http://www.w3.org/2000/svg}"
+    samples = [pixels(line, "x1", "y1") for line in picture.findall(f"{svg}line")]
+    assert len(samples) == 4
+    assert len({(x, y) for x, y in samples}) == 4
+    # A sample of a line and its meaning are less than 290 wide, and 12 high.
+    assert all(0 < x < width - 285 and 0 < y < height - 12 for x, y in samples)
+    drawn = max(sum(pixels(box, "x", "width")) for box in picture.findall(f"{svg}g/{svg}rect"))
+    assert width <= max(drawn + 2 * 30, 2 * 290 + 30) + 1
+
+
+def test_an_array_has_one_label():
+    """For both of its users; if it is cut for one of them, that is said."""
+    nodes = [graph.Node(title) for title in "abc"]
+    edges = [graph.Edge(0, 1, "(2) float32", True), graph.Edge(0, 2, "(2) float32", False)]
+    picture = ElementTree.fromstring(graph.svg([graph.Graph("t", nodes, edges)]))
+    texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if "float32" in text] == ["(2) float32, cut"]
 
 
 def test_text_is_escaped():

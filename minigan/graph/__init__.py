@@ -9,7 +9,7 @@
 >>> for step in graph.record(game, ones(4, 2)):
 ...     print(step.title, [node.title for node in step.nodes][:4])
 (1) Update D ['noise z', 'Linear', 'real images x', 'Linear']
-(2) Update G ['noise z', 'Linear', 'Linear', 'BCEWithLogits']
+(2) Update G ['noise z', 'Linear', 'Linear', 'BCEWithLogits, target 1 (real)']
 """
 
 from minigan.graph.draw import dot, svg

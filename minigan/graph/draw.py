@@ -10,9 +10,11 @@ from minigan.graph.layout import columns, rows, with_waypoints
 from minigan.graph.record import Edge, Graph, Node
 
 # In pixels.
-COLUMN, BOX, LINE, GAP, MARGIN = 250, 215, 15, 34, 30
+COLUMN, BOX, LINE, GAP, MARGIN = 250, 215, 15, 42, 30
+STUB = 18  # an arrow goes straight down at first: its label stands beside that
+ENTRY = 290  # of the legend
 
-INK, PALE, MOVED, CUT = "#1f2933", "#9aa5b1", "#1769aa", "#c62828"
+INK, GREY, PALE, MOVED, CUT = "#1f2933", "#616e7c", "#9aa5b1", "#1769aa", "#c62828"
 FILLS = {"data": "#fff7e0", "recorded": "#ffffff", "unrecorded": "#f3f4f6"}
 
 LEGEND = (
@@ -31,9 +33,14 @@ def svg(graphs: Sequence[Graph]) -> str:
         parts.append(f'<g transform="translate({x},{MARGIN + 50})">{drawing}</g>')
         parts.append(_text(x, MARGIN + 30, graph.title, size=18, weight="bold"))
         x, height = x + w + 2 * MARGIN, max(height, h)
-    width = max(x - MARGIN, 4 * 290 + MARGIN)
-    height += MARGIN + 50 + 50
-    legend = "".join(_legend(i, *entry, height - 25) for i, entry in enumerate(LEGEND))
+    width = max(x - MARGIN, 2 * ENTRY + MARGIN)
+    in_a_row = min(int((width - MARGIN) / ENTRY), len(LEGEND))
+    y = height + MARGIN + 50 + 25
+    legend = ""
+    for i, entry in enumerate(LEGEND):
+        line, place = divmod(i, in_a_row)
+        legend += _legend(*entry, MARGIN + ENTRY * place, y + 22 * line)
+    height = y + 22 * line + 25
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="Helvetica, Arial, sans-serif">'
@@ -99,9 +106,14 @@ def _panel(graph: Graph) -> tuple[str, float, float]:
     bottom = [t + h for t, h in zip(top, heights)]
     bottom += [([*tops, y][r + 1] - GAP) for r in row[len(heights) :]]
     arrows = [_arrow(graph, e, way, centre, top, bottom) for e, way in zip(graph.edges, ways)]
+    # An array that goes to several functions gets one label, which says so if it is cut for one.
+    labels = {
+        edge.source: _label(graph, edge, centre[edge.source], bottom[edge.source])
+        for edge in sorted(graph.edges, key=lambda edge: edge.is_cut)
+    }
     boxes = [_box(node, x, t, h) for node, x, t, h in zip(graph.nodes, centre, top, heights)]
     width = max(centre, default=0) + BOX / 2
-    return "".join([*arrows, *boxes]), width, y - GAP
+    return "".join([*arrows, *labels.values(), *boxes]), width, y - GAP
 
 
 def _box(node: Node, centre: float, y: float, height: float) -> str:
@@ -113,7 +125,7 @@ def _box(node: Node, centre: float, y: float, height: float) -> str:
         f'fill="{FILLS[kind]}" stroke="{colour}"{dashes}/>'
     ]
     for i, (text, moves) in enumerate(_lines(node)):
-        fill = MOVED if moves else INK if i == 0 else "#616e7c"
+        fill = MOVED if moves else INK if i == 0 else GREY
         weight = "bold" if i == 0 else "normal"
         parts.append(
             _text(centre, y + 17 + LINE * i, text, size=11, weight=weight, fill=fill,
@@ -126,7 +138,7 @@ def _arrow(
     graph: Graph, edge: Edge, way: list[int],
     centre: list[float], top: list[int], bottom: list[int],
 ) -> str:  # fmt: skip
-    """From the source's lower side over the waypoints to the target's upper one, with a label."""
+    """From the source's lower side over the waypoints to the target's upper one."""
     if edge.is_cut:
         colour, marker = CUT, "cut"
     elif graph.nodes[edge.target].is_recorded:
@@ -135,20 +147,19 @@ def _arrow(
         colour, marker = PALE, "pale"
     path = f"M{centre[way[0]]:.1f},{bottom[way[0]]}"
     for a, b in itertools.pairwise(way):
-        x0, y0, x1, y1 = centre[a], bottom[a], centre[b], top[b]
+        x0, y0, x1, y1 = centre[a], bottom[a] + STUB, centre[b], top[b]
+        path += f" L{x0:.1f},{y0}"
         half = (y0 + y1) / 2
         path += f" C{x0:.1f},{half} {x1:.1f},{half} {x1:.1f},{y1}"
-        if b != way[-1]:
-            path += f" L{x1:.1f},{bottom[b]}"
-    line = f'<path d="{path}" fill="none" stroke="{colour}" marker-end="url(#{marker})"/>'
-    x, y = centre[way[0]], bottom[way[0]]
-    # On the side that the line does not turn to.
-    side, anchor = (-6, "end") if centre[way[1]] > x else (6, "start")
-    return line + _text(x + side, y + 14, _edge_label(edge), size=9, fill=colour, anchor=anchor)
+    return f'<path d="{path}" fill="none" stroke="{colour}" marker-end="url(#{marker})"/>'
 
 
-def _legend(i: int, colour: str, dashes: str, meaning: str, y: float) -> str:
-    x = MARGIN + 290 * i
+def _label(graph: Graph, edge: Edge, x: float, y: float) -> str:
+    fill = CUT if edge.is_cut else INK if graph.nodes[edge.target].is_recorded else GREY
+    return _text(x + 6, y + STUB - 4, _edge_label(edge), size=11, fill=fill)
+
+
+def _legend(colour: str, dashes: str, meaning: str, x: float, y: float) -> str:
     line = f'<line x1="{x}" y1="{y}" x2="{x + 26}" y2="{y}" stroke="{colour}" stroke-width="2" '
     return f'{line}stroke-dasharray="{dashes}"/>' + _text(x + 34, y + 4, meaning, size=11)
 

@@ -18,8 +18,10 @@ class Node:
     """One application of a function, or data from outside.
 
     Attributes:
-        title: the function's name with its constants, or what the data are.
-        layer: the layer that it belongs to, "D.main.0"; "" outside of all layers.
+        title: the function's name with its constants, or what the data are; before the function
+            that ends in a loss, "d_loss = ", "g_loss = ".
+        layer: the layer that it belongs to, "D.main.0", or "backward of D.main.0", where a penalty
+            asks for a gradient; "" outside of all layers.
         parameters: of the layer, as ("weight (512, 784)", whether this step moves it).
         is_data: it comes from outside: images, noise.
         is_recorded: a gradient can flow back through it.
@@ -93,10 +95,11 @@ class _Recorder:
             for name, layer in network.named_modules()
         }
         self.parameters = {
-            id(p.array): (player, name.rpartition(".")[2], p)
+            id(p.array): (player, *f"{player}.{name}".rpartition(".")[::2], p)
             for player, network in both.items()
             for name, p in network.named_parameters()
         }
+        self.losses = iter(["loss"] if game.updates == "together" else ["d_loss", "g_loss"])
         self.game, self.x = game, x
         self.outside = {  # what data are called
             id(x.array): "real images x", **{id(each.array): "labels y" for each in y}
@@ -132,6 +135,8 @@ class _Recorder:
                 self.layers.pop()
 
         def backward_and_end(loss: Tensor, *args: Any, **kwargs: Any) -> None:
+            last = self.graphs[-1].nodes[self.made_by[id(loss.array)]]
+            last.title = f"{next(self.losses)} = {last.title}"
             self.is_open = False  # what backward computes is not drawn
             backward(loss, *args, **kwargs)
             if self.coming:
@@ -158,14 +163,19 @@ class _Recorder:
         layer = self.layers[-1] if self.layers else None
         node = Node(describe(function), self.layer_names.get(id(layer), ""))
         node.is_recorded, node.is_under_no_grad = y.requires_grad, not is_grad_enabled()
-        edges = []
+        edges, arguments = [], []
         for x in inputs:
+            arguments.append("·")
             if id(x.array) in self.parameters:
-                player, name, p = self.parameters[id(x.array)]
+                player, owner, name, p = self.parameters[id(x.array)]
                 moves = player in self.movers and node.is_recorded
                 node.parameters.append((f"{name} {_shape(p)}", moves))
-            elif x.numel() > 1 or id(x.array) in self.made_by:  # other numbers are constants
+                node.layer = node.layer or f"backward of {owner}"
+            elif x.numel() > 1 or id(x.array) in self.made_by:
                 edges.append((self._source(x), x))
+            else:  # other numbers are constants
+                arguments[-1] = f"{x.item():g}"
+        node.title = _with_constants(node.title, arguments)
         number = len(graph.nodes)
         graph.nodes.append(node)
         for source, x in edges:
@@ -178,11 +188,17 @@ class _Recorder:
     def _source(self, x: Tensor) -> int:
         """The node that made x; what comes from outside becomes one."""
         if id(x.array) not in self.made_by:
-            is_mask = self.layers and isinstance(self.layers[-1], Dropout)
-            title = self.outside.get(id(x.array), "dropout mask" if is_mask else "constant")
+            title = self.outside.get(id(x.array), self._unnamed(x))
             self.graphs[-1].nodes.append(Node(title, is_data=True, is_recorded=False))
             self._remember(x, len(self.graphs[-1].nodes) - 1)
         return self.made_by[id(x.array)]
+
+    def _unnamed(self, x: Tensor) -> str:
+        """What data are that nobody has named, by the place where they come in."""
+        if self.layers and isinstance(self.layers[-1], Dropout):
+            return "dropout mask"
+        is_image = x.shape == self.x.shape
+        return "x̂, where the penalty looks" if self.game.penalty and is_image else "constant"
 
     def _remember(self, x: Tensor, number: int) -> None:
         self.made_by[id(x.array)] = number
@@ -199,7 +215,11 @@ def describe(function: Function) -> str:
     name = type(function).__name__
     if name == "Sum" and function.c != 1:
         return "Mean"
+    if name == "Pow":
+        return f"Pow {function.exponent:g}"
     slope = getattr(function, "slope", 1.0)
+    if name == "LeakyReLUGrad":
+        return f"{name} {slope:g}"
     if slope != 1:
         activation = "ReLU" if slope == 0 else f"LeakyReLU {slope:g}"
         name = activation if name == "LeakyReLU" else f"{name} + {activation}"
@@ -207,6 +227,22 @@ def describe(function: Function) -> str:
     if geometry is not None:
         name += f", stride {geometry.stride[0]}, padding {geometry.padding[0]}"
     return name
+
+
+def _with_constants(name: str, arguments: list[str]) -> str:
+    """The name with its arguments, of which "·" are tensors, if others are among them.
+
+    >>> _with_constants("Sub", ["1", "·"]), _with_constants("Add", ["·", "·"])
+    ('Sub(1, ·)', 'Add')
+    >>> _with_constants("BCEWithLogits", ["·", "1"])
+    'BCEWithLogits, target 1 (real)'
+    """
+    if set(arguments) <= {"·"}:
+        return name
+    if name == "BCEWithLogits":
+        meaning = {"0": " (fake)", "1": " (real)"}
+        return f"{name}, target {arguments[1]}{meaning.get(arguments[1], '')}"
+    return f"{name}({', '.join(arguments)})"
 
 
 def _shape(x: Tensor) -> str:
