@@ -17,15 +17,15 @@ from minigan.cli import program
 from minigan.cli.evaluate import METRICS
 from minigan.data import Dataset
 from minigan.errors import MiniganError
-from minigan.evaluate import features, modes, parzen, report
+from minigan.evaluate import features, modes, parzen, report, yardsticks
 from minigan.evaluate.labels import label_accuracy
 from minigan.evaluate.report import QUESTIONS, Material
 from minigan.train import launch
 
 
-def glyphs(count, seed, name="glyphs"):
+def glyphs(count, seed, name="glyphs", size=28):
     """Digits of fonts, so that there is something to look at without a download."""
-    made = data.load("glyphs", count=count, seed=seed)
+    made = data.load("glyphs", count=count, seed=seed, size=size)
     return Dataset(name, "train", made.x, made.labels, made.classes)
 
 
@@ -155,6 +155,31 @@ def test_sigma_is_chosen_by_images_that_are_not_scored(material):
         assert (ours.mean, ours.sigma) == (pytest.approx(expected.mean), expected.sigma)
         assert f"{ours.mean:.2f} ± {ours.se:.2f} nats for {line}" in report.table({"": found})
         assert report.as_json(ours)["sigma_from"] in line
+
+
+def test_yardsticks_stand_below_the_real_images():
+    digits = glyphs(300, 0, size=8)
+    samples, asked = glyphs(50, 2, size=8).x / np.float32(255), []
+    given = {"samples": samples, "train": digits, "test": glyphs(100, 1, size=8)}
+    found = QUESTIONS["parzen"](
+        Material(**given, yardsticks=True, progress=lambda x: asked.extend(x) or x)
+    )
+    assert list(found) == ["samples", "real", *asked]
+    assert set(asked) == set(yardsticks.YARDSTICKS) - {"real images"}
+    plain = QUESTIONS["parzen"](Material(**given))
+    assert plain == {name: found[name] for name in ("samples", "real")}
+    # The row of real images is the yardstick that is left out.
+    make = yardsticks.YARDSTICKS["real images"]
+    chosen = make(parzen.flat(digits.x), digits.labels, 50, np.random.default_rng(0))
+    np.testing.assert_array_equal(chosen, parzen.flat(report.shuffled(digits.x)[:50]))
+    assert found["mean image"].samples == 1
+    assert found["k-means centres"].mean > found["mean image"].mean
+    table = report.table({"parzen": found})
+    for name, row in found.items():
+        assert f"parzen  {name:19}  {row.mean:.2f} ± {row.se:.2f} nats" in table
+    unlabelled = Dataset("glyphs", "train", digits.x)
+    with pytest.raises(MiniganError, match="is about labelled digits, and glyphs holds none"):
+        QUESTIONS["parzen"](Material(**given | {"train": unlabelled}, yardsticks=True))
 
 
 @pytest.mark.parametrize(
@@ -302,6 +327,26 @@ def test_as_many_samples_as_the_literature_takes(runs):
     assert "2500 for modes, 26000 for stacked, otherwise 10000" in " ".join(
         call("evaluate", "--help").output.split()
     )
+
+
+def test_the_command_adds_yardsticks(tmp_path, monkeypatch):
+    tiny.use(monkeypatch)
+    monkeypatch.setattr(launch, "load_data", lambda recipe, data_dir: glyphs(60, 0, size=8))
+    run, _ = tiny.start(tmp_path, steps=1)
+    monkeypatch.setattr(
+        command, "_unseen", lambda *_: {"test": glyphs(60, 1, size=8), "valid": None}
+    )
+    arguments = ["evaluate", run.folder, "-n", 40, "--metric", "parzen", "--yardsticks"]
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    assert [line[8:27].strip() for line in result.output.splitlines()[1:]] == [
+        "samples", "real", *list(yardsticks.YARDSTICKS)[1:]
+    ]  # fmt: skip
+    found = json.loads(call(*arguments, "--json").stdout)["parzen"]
+    assert found["ten Gaussians"]["samples"] == 40
+    result = call("evaluate", run.folder, "--metric", "neighbours", "--yardsticks")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "--yardsticks belongs to parzen: add --metric parzen" in result.stderr
 
 
 def test_the_seed_decides_the_samples(runs):

@@ -27,6 +27,7 @@ from minigan.evaluate import (
     neighbours,
     parzen,
     precision_recall,
+    yardsticks,
 )
 from minigan.evaluate import labels as labels_
 
@@ -47,7 +48,8 @@ class Material:
             tenth of ``test`` does that, and the estimate is of the rest.
         model: of a VAE, which has a density; otherwise None.
         codes: k, by which that is estimated.
-        progress: hands out the blocks of that work one by one, for a progress bar.
+        yardsticks: the Parzen estimate is taken of images that no generator made, too.
+        progress: hands out the pieces of long work one by one, for a progress bar.
         labels: the classes (N,) that the samples were made for, or None if nobody asked for any.
     """
 
@@ -57,7 +59,8 @@ class Material:
     valid: Dataset | None = None
     model: importance.LatentModel | None = None
     codes: int = importance.CODES
-    progress: Callable[[list[slice]], Iterable[slice]] = iter
+    yardsticks: bool = False
+    progress: Callable[[list[Any]], Iterable[Any]] = iter
     labels: np.ndarray | None = None
 
     @cached_property
@@ -171,12 +174,20 @@ def likelihood(material: Material) -> dict[str, Any]:
 
     Sigma is chosen by images that are not scored, and that the generator has not seen: otherwise
     samples that are copies would get a narrower window than others.  As the windows of real images
-    serve training images, which are neither of these.
+    serve training images, which are neither of these; the yardsticks are made from training images.
+
+    Raises MiniganError if there are no unseen images, or yardsticks are asked for and the data are
+    no labelled digits.
     """
 
     def rows(images: np.ndarray) -> Any:  # on the current backend: 10,000 x 10,000 distances
         return backends.xp().asarray(parzen.flat(images))
 
+    n, train = len(material.samples), material.train
+    if material.yardsticks and train.classes != DIGITS:
+        raise MiniganError(
+            f"--yardsticks is about labelled digits, and {train.name} holds none: leave it out"
+        )
     test, sigma_from = material.unseen("parzen").x, "validation images"
     if material.valid is not None:
         valid = material.valid.x
@@ -189,8 +200,14 @@ def likelihood(material: Material) -> dict[str, Any]:
     def row(images: np.ndarray) -> ParzenRow:
         return ParzenRow(**vars(parzen.parzen(rows(images), valid, test)), sigma_from=sigma_from)
 
-    real = shuffled(material.train.x)[: len(material.samples)]
-    return {"samples": row(material.samples), "real": row(real)}
+    found = {"samples": row(material.samples), "real": row(shuffled(train.x)[:n])}
+    if material.yardsticks:
+        images = parzen.flat(train.x)
+        others = [name for name in yardsticks.YARDSTICKS if name != "real images"]
+        for name in material.progress(others):
+            rng = np.random.default_rng(0)
+            found[name] = row(yardsticks.YARDSTICKS[name](images, train.labels, n, rng))
+    return found
 
 
 def model_likelihood(material: Material) -> dict[str, Any]:
@@ -423,5 +440,5 @@ def table(answers: dict[str, dict[str, Any]]) -> str:
         for whose, result in results.items()
         for what, value in lines(result)
     ]
-    width = max((len(what) for what, _, _ in rows), default=0)
-    return "\n".join(f"{what:{width}}  {whose:7}  {value}" for what, whose, value in rows)
+    wide, wide_whose = (max((len(row[i]) for row in rows), default=0) for i in (0, 1))
+    return "\n".join(f"{what:{wide}}  {whose:{wide_whose}}  {value}" for what, whose, value in rows)
