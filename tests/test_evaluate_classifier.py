@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +232,14 @@ def test_the_shipped_file_is_small_and_says_how_it_was_made(shipped):
     assert shipped.test_accuracy >= 0.99
     assert shipped.test_count == 10_000
     assert len(shipped.data_checksum) == 64
+
+
+def test_the_pages_say_of_the_shipped_file_what_it_says_of_itself(shipped):
+    """Its accuracy is measured again below, where MNIST is."""
+    path = Path(__file__).parents[1] / "docs/results/classifier/noted.json"
+    noted = json.loads(path.read_text(encoding="utf-8"))[c.SHIPPED.name]
+    assert noted["right, % of the test images"] == round(100 * shipped.test_accuracy, 2)
+    assert noted["size, KiB"] == round(c.SHIPPED.stat().st_size / 1024)
 
 
 def test_the_command_tells_an_error_in_one_line(tmp_path):
