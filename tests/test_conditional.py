@@ -359,7 +359,7 @@ def test_evaluate_measures_the_labels_that_it_asked_for(tmp_path, monkeypatch):
     assert found["counts"] == np.bincount(asked, minlength=10).tolist()
     assert found["by_class"] == pytest.approx([expected[asked == k].mean() for k in range(10)])
     table = call("evaluate", tmp_path, "--n", 300, "--metric", "labels").output
-    assert re.search(r"right label  samples  \d\d\.\d\d ± \d\.\d\d % \(n = 300\)", table), table
+    assert re.search(r"right label +samples  \d\d\.\d\d ± \d\.\d\d % \(n = 300\)", table), table
 
 
 def _after_z(chosen, n, seed):
