@@ -17,7 +17,7 @@ from minigan.cli import program
 from minigan.cli.evaluate import METRICS
 from minigan.data import Dataset
 from minigan.errors import MiniganError
-from minigan.evaluate import features, modes, parzen, report, yardsticks
+from minigan.evaluate import answers, features, modes, parzen, report, yardsticks
 from minigan.evaluate.labels import label_accuracy
 from minigan.evaluate.report import QUESTIONS, Material
 from minigan.train import launch
@@ -68,7 +68,7 @@ def test_real_data_are_as_good_as_real_data(material, name):
         assert ours.accuracy > 0.5
     else:
         assert abs(ours.mean - real.mean) < 4 * np.hypot(ours.se, real.se)
-    assert json.loads(json.dumps({k: report.as_json(v) for k, v in results.items()}))
+    assert json.loads(json.dumps({k: answers.as_json(v) for k, v in results.items()}))
 
 
 def test_noise_is_worse_than_real_data(material):
@@ -82,7 +82,7 @@ def test_noise_is_worse_than_real_data(material):
     assert ask["parzen"]["samples"].mean < ask["parzen"]["real"].mean
     for name in ("labels", "one-nn"):
         assert ask[name]["samples"].accuracy < 0.2 < ask[name]["real"].accuracy
-    lines = report.table(ask).splitlines()
+    lines = answers.table(ask).splitlines()
     assert len(lines) == 2 * 4 + 2 + 2 * 2 + 2 + 2 + 2 * 3 + 2
     assert {line[16:23].strip() for line in lines} == {"samples", "real"}
     for line in lines:  # each number with its error, and from how many it comes
@@ -92,18 +92,18 @@ def test_noise_is_worse_than_real_data(material):
 def test_shares_stand_with_their_errors_five_a_line():
     thirty_of_forty = np.eye(10)[[0] * 30 + [9] * 10]
     histogram = features.class_histogram(thirty_of_forty)
-    first, second, *_ = report.lines(histogram)
+    first, second, *_ = answers.lines(histogram)
     assert first == (
         "classes 0-4, %",
         "0: 75.0 ± 6.8  1: 0.0 ± 0.0  2: 0.0 ± 0.0  3: 0.0 ± 0.0  4: 0.0 ± 0.0  (n = 40)",
     )
     assert second[0] == "classes 5-9, %"
     assert second[1].endswith("9: 25.0 ± 6.8  (n = 40)")
-    found = report.as_json(histogram)
+    found = answers.as_json(histogram)
     assert found["shares"][0] == 0.75
     assert found["shares_se"][0] == pytest.approx(np.sqrt(0.75 * 0.25 / 40))
     right = label_accuracy(np.eye(6)[[0, 0, 0, 1, 5]], np.array([0, 0, 1, 1, 5]))
-    assert report.lines(right)[1:] == [
+    assert answers.lines(right)[1:] == [
         ("labels 0-4, %", "0: 100.0 ± 0.0  1: 50.0 ± 35.4  2: -  3: -  4: -  (n = 0 to 2)"),
         ("labels 5-5, %", "5: 100.0 ± 0.0  (n = 0 to 2)"),
     ]
@@ -153,8 +153,8 @@ def test_sigma_is_chosen_by_images_that_are_not_scored(material):
     ]:  # fmt: skip
         ours = found["samples"]
         assert (ours.mean, ours.sigma) == (pytest.approx(expected.mean), expected.sigma)
-        assert f"{ours.mean:.2f} ± {ours.se:.2f} nats for {line}" in report.table({"": found})
-        assert report.as_json(ours)["sigma_from"] in line
+        assert f"{ours.mean:.2f} ± {ours.se:.2f} nats for {line}" in answers.table({"": found})
+        assert answers.as_json(ours)["sigma_from"] in line
 
 
 def test_yardsticks_stand_below_the_real_images():
@@ -174,7 +174,7 @@ def test_yardsticks_stand_below_the_real_images():
     np.testing.assert_array_equal(chosen, parzen.flat(report.shuffled(digits.x)[:50]))
     assert found["mean image"].samples == 1
     assert found["k-means centres"].mean > found["mean image"].mean
-    table = report.table({"parzen": found})
+    table = answers.table({"parzen": found})
     for name, row in found.items():
         assert f"parzen  {name:19}  {row.mean:.2f} ± {row.se:.2f} nats" in table
     unlabelled = Dataset("glyphs", "train", digits.x)
@@ -220,10 +220,10 @@ def test_stacked_counts_what_the_classifier_names_in_each_channel():
     assert found["samples"] == modes.stacked_modes(named[chosen])
     assert found["real"].samples == 150  # there are no more
     assert QUESTIONS["stacked"](material)["real"].samples == 150  # as many as samples
-    (line, _) = report.table({"stacked": found}).splitlines()
+    (line, _) = answers.table({"stacked": found}).splitlines()
     assert line.startswith("modes  samples")
     assert "of 1000 modes, KL" in line
-    assert report.as_json(found["samples"])["captured"] == found["samples"].captured
+    assert answers.as_json(found["samples"])["captured"] == found["samples"].captured
 
 
 def test_one_stack_is_one_mode():

@@ -79,7 +79,7 @@ def evaluate(
 
     from minigan import plots, train
     from minigan.errors import MiniganError
-    from minigan.evaluate import importance, neighbours, report
+    from minigan.evaluate import answers, importance, neighbours, report
     from minigan.train import labels
     from minigan.train.launch import load_data
     from minigan.train.progress import ProgressBar
@@ -124,18 +124,18 @@ def evaluate(
     if picture:
         _check_suits("neighbours", material)
         plots.save(neighbours.picture(samples[:30], material.train.x), picture)
-    answers = {name: report.QUESTIONS[name](material) for name in names}
+    found = {name: report.QUESTIONS[name](material) for name in names}
     if as_json:
         numbers = {
-            name: {whose: report.as_json(result) for whose, result in results.items()}
-            for name, results in answers.items()
+            name: {whose: answers.as_json(result) for whose, result in results.items()}
+            for name, results in found.items()
         }
         facts = {"checkpoint": str(path), "step": step, "data": recipe.data, "seed": seed, "n": n}
         click.echo(json.dumps({**facts, **numbers}))
     else:
         click.echo(f"{path}, step {step}: {n:,} samples against {recipe.data}, "
                    f"split {recipe.split}")  # fmt: skip
-        click.echo(report.table(answers))
+        click.echo(answers.table(found))
 
 
 def _unseen(recipe: Any, data_dir: str | None) -> dict[str, Any]:
