@@ -27,7 +27,7 @@ The metrics:
   neighbours        pixel distance to the nearest training image: is it memorising?
   parzen            the log-likelihood of Goodfellow et al. 2014, Table 1: best avoided, but theirs;
                     --yardsticks adds k-means centres, ten Gaussians, the mean image and others
-                    that no GAN made  (digits; some minutes)
+                    that no GAN made  (digits; about a minute)
   likelihood        of binarised test images under a VAE, by importance sampling with --codes
                     codes an image (Burda et al. 2016: 5000)
   modes             modes captured, share of samples near one  (ring8, grid25)
