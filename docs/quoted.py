@@ -192,7 +192,10 @@ def fill() -> None:
 @click.argument("command", nargs=-1, required=True)
 def record(name: str, command: tuple[str, ...]) -> None:
     """Run COMMAND and keep what it prints as docs/results/NAME/output.txt."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    except OSError as error:
+        raise click.ClickException(f"cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:
         raise click.ClickException(f"{command[0]} ended with exit code {done.returncode}")
     path = RESULTS / name / "output.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,52 +24,82 @@ def as_json(result: Any) -> dict[str, Any]:
     return found
 
 
+@functools.singledispatch
 def lines(result: Any) -> list[tuple[str, str]]:
-    """(what, value ± standard error and from how many) of a result, for people."""
-    if isinstance(result, features.ClassHistogram):
-        n = f"n = {result.samples:,}"
-        return [
-            *_by_class("classes", result.shares, result.shares_se, f"({n})"),
-            ("entropy", f"{result.entropy:.3f} ± {result.entropy_se:.3f} nats, {result.most:.3f} "
-                        f"if even ({n})"),
-            ("unsure", f"{100 * result.unsure:.1f} ± {100 * result.unsure_se:.1f} % "
-                       f"(top probability below {result.threshold:g}; {n})"),
-        ]  # fmt: skip
-    if isinstance(result, features.ClassifierDistance):
-        found = [("distance", f"{result.value:.2f} ± {result.se:.2f} "
-                              f"({result.samples:,} samples, {result.real:,} real)")]  # fmt: skip
-        if result.floor is not None:
-            found.append(("its floor", f"{result.floor:.2f} ± {result.floor_se:.2f} "
-                                       f"({result.held_out:,} held out)"))  # fmt: skip
-        return found
-    if isinstance(result, precision_recall.PrecisionRecall):
-        k, samples, real = f"k = {result.k}", f"{result.samples:,}", f"{result.real:,}"
-        return [
-            ("precision", f"{result.precision:.3f} ± {result.precision_se:.3f} "
-                          f"({k}; {samples} among {real} training images)"),
-            ("recall", f"{result.recall:.3f} ± {result.recall_se:.3f} "
-                       f"({k}; {real} training images among {samples})"),
-        ]  # fmt: skip
-    if isinstance(result, neighbours.Neighbours):
-        counts = f"({len(result.indices):,} looked up among {result.train:,})"
-        return [("to the nearest", f"{result.mean:.2f} ± {result.mean_se:.2f} {counts}")]
-    if isinstance(result, labels.LabelAccuracy):
-        n = f"(n = {min(result.counts):,} to {max(result.counts):,})"
-        return [
-            ("right label", f"{100 * result.accuracy:.2f} ± {100 * result.se:.2f} % "
-                            f"(n = {result.samples:,})"),
-            *_by_class("labels", result.by_class, result.by_class_se, n),
-        ]  # fmt: skip
-    if isinstance(result, neighbours.OneNearestNeighbour):
-        counts = f"(1-NN of {result.train:,}; {result.test:,} test images)"
-        return [("teaches", f"{100 * result.accuracy:.2f} ± {100 * result.se:.2f} % {counts}")]
-    if isinstance(result, ParzenRow):
-        edge = ", AT THE EDGE of the candidates" if result.sigma_at_edge else ""
-        counts = (f"(n = {result.samples:,}; sigma {result.sigma:.4f}{edge}, "
-                  f"by {result.valid:,} {result.sigma_from})")  # fmt: skip
-        return [("parzen", f"{result.mean:.2f} ± {result.se:.2f} nats for {result.test:,} test "
-                           f"images {counts}")]  # fmt: skip
-    return [("likelihood" if isinstance(result, importance.Likelihood) else "modes", str(result))]
+    """(what, value ± standard error and from how many) of a result, for people.
+
+    A way of writing for each kind of result; those that say it themselves are ``modes``.
+    """
+    return [("modes", str(result))]
+
+
+@lines.register
+def _(result: importance.Likelihood) -> list[tuple[str, str]]:
+    return [("likelihood", str(result))]
+
+
+@lines.register
+def _(result: features.ClassHistogram) -> list[tuple[str, str]]:
+    n = f"n = {result.samples:,}"
+    return [
+        *_by_class("classes", result.shares, result.shares_se, f"({n})"),
+        ("entropy", f"{result.entropy:.3f} ± {result.entropy_se:.3f} nats, {result.most:.3f} "
+                    f"if even ({n})"),
+        ("unsure", f"{100 * result.unsure:.1f} ± {100 * result.unsure_se:.1f} % "
+                   f"(top probability below {result.threshold:g}; {n})"),
+    ]  # fmt: skip
+
+
+@lines.register
+def _(result: features.ClassifierDistance) -> list[tuple[str, str]]:
+    counts = f"({result.samples:,} samples, {result.real:,} real)"
+    found = [("distance", f"{result.value:.2f} ± {result.se:.2f} {counts}")]
+    if result.floor is not None:
+        counts = f"({result.held_out:,} held out)"
+        found.append(("its floor", f"{result.floor:.2f} ± {result.floor_se:.2f} {counts}"))
+    return found
+
+
+@lines.register
+def _(result: precision_recall.PrecisionRecall) -> list[tuple[str, str]]:
+    k, samples, real = f"k = {result.k}", f"{result.samples:,}", f"{result.real:,}"
+    return [
+        ("precision", f"{result.precision:.3f} ± {result.precision_se:.3f} "
+                      f"({k}; {samples} among {real} training images)"),
+        ("recall", f"{result.recall:.3f} ± {result.recall_se:.3f} "
+                   f"({k}; {real} training images among {samples})"),
+    ]  # fmt: skip
+
+
+@lines.register
+def _(result: neighbours.Neighbours) -> list[tuple[str, str]]:
+    counts = f"({len(result.indices):,} looked up among {result.train:,})"
+    return [("to the nearest", f"{result.mean:.2f} ± {result.mean_se:.2f} {counts}")]
+
+
+@lines.register
+def _(result: neighbours.OneNearestNeighbour) -> list[tuple[str, str]]:
+    counts = f"(1-NN of {result.train:,}; {result.test:,} test images)"
+    return [("teaches", f"{100 * result.accuracy:.2f} ± {100 * result.se:.2f} % {counts}")]
+
+
+@lines.register
+def _(result: labels.LabelAccuracy) -> list[tuple[str, str]]:
+    n = f"(n = {min(result.counts):,} to {max(result.counts):,})"
+    return [
+        ("right label", f"{100 * result.accuracy:.2f} ± {100 * result.se:.2f} % "
+                        f"(n = {result.samples:,})"),
+        *_by_class("labels", result.by_class, result.by_class_se, n),
+    ]  # fmt: skip
+
+
+@lines.register
+def _(result: ParzenRow) -> list[tuple[str, str]]:
+    edge = ", AT THE EDGE of the candidates" if result.sigma_at_edge else ""
+    counts = (f"(n = {result.samples:,}; sigma {result.sigma:.4f}{edge}, "
+              f"by {result.valid:,} {result.sigma_from})")  # fmt: skip
+    return [("parzen", f"{result.mean:.2f} ± {result.se:.2f} nats for {result.test:,} test "
+                       f"images {counts}")]  # fmt: skip
 
 
 def _by_class(
