@@ -346,7 +346,7 @@ def test_the_divergence():
 def test_gradients_against_differences(theta):
     h = 1e-4
     slope = (theory.jsd(theta + h) - theory.jsd(theta - h)) / h  # of 2 JSD
-    assert theory.gradient(theory.saturating, theta) == pytest.approx(slope, rel=1e-5, abs=1e-11)
+    assert theory.gradient(theory.minimax, theta) == pytest.approx(slope, rel=1e-5, abs=1e-11)
     assert theory.gradient(theory.non_saturating, theta) == pytest.approx(theta - slope, rel=1e-6)
     assert theory.gradient(theory.wasserstein, theta) == pytest.approx(1, rel=1e-12)
     for name, objective in theory.OBJECTIVES.items():
@@ -369,9 +369,9 @@ def test_the_least_squares_gradient_by_differences():
 
 
 def test_far_away():
-    """The next term of the saturating gradient is -pi^2 / (2 theta^2) of the first."""
+    """The next term of the minimax gradient is -pi^2 / (2 theta^2) of the first."""
     for theta in (8.0, 10.0):
-        ratio = theory.gradient(theory.saturating, theta) / theory.far_away("saturating", theta)
+        ratio = theory.gradient(theory.minimax, theta) / theory.far_away("minimax", theta)
         assert ratio == pytest.approx(1 - math.pi**2 / (2 * theta**2), abs=0.02)
         ratio = theory.gradient(theory.least_squares, theta)
         assert ratio == pytest.approx(theory.far_away("least squares", theta), rel=0.12)
@@ -398,6 +398,6 @@ def test_through_a_trained_d():
         def __call__(self, x):
             return theory.logit_star(x, 2.0)
 
-    for name in ("saturating", "non-saturating", "least squares"):
+    for name in ("minimax", "non-saturating", "least squares"):
         expected = theory.expected_gradient(name, 2.0)
         assert theory.gradient_through(Best(), name, 2.0) == pytest.approx(expected, rel=1e-9)

@@ -271,10 +271,10 @@ def test_what_counts_as_taking_over(early, late, fate):
     rows = [shares_of(0.9)] * 2 + [shares_of(early)] * 2 + [shares_of(0.8)] * 14
     rows += [shares_of(late)] * 2
     numbers = story(rows).numbers()
-    assert numbers["a digit"] == fate
+    assert numbers["one digit"] == fate
     assert numbers["largest share late"] == pytest.approx(max(shares_of(late)))
     assert numbers["that digit early"] == pytest.approx(shares_of(early)[numbers["digit late"]])
-    assert numbers["largest share of all"] == pytest.approx(0.8)
+    assert numbers["largest share from early on"] == pytest.approx(0.8)
 
 
 def test_the_judgement():

@@ -23,14 +23,15 @@ REPRODUCTIONS = {  # in the order of the list
     "theory": "Goodfellow et al. 2014, section 4: D*, V(D*, G) = -log 4 + 2 JSD, and what is left "
     "of G's gradient far from the data",
     "modes": "Lin et al. 2018 (PacGAN), Table 1, the plain GAN: modes captured of a ring of 8 and "
-    "a grid of 25, and the film of the collapse",
+    "a grid of 25, and a film of modes found and lost",
     "modes-long": "Lin et al. 2018 (PacGAN), Table 1, the plain GAN, trained as long as there: "
     "400 epochs, more than a day of one core",
     "family-points": "The family of objectives on points: modes captured of a ring of 8 and a grid "
     "of 25, same networks, five seeds",
     "family-mnist": "The family of objectives on MNIST: classes, precision and recall, distance, "
     "same networks, same number of steps",
-    "family-recipes": "The family's recipes, each trained for some minutes: samples, command, time",
+    "family-recipes": "The family's recipes, each trained for minutes, at most an hour or so: "
+    "samples, command, time",
     "dcgan-features": "Radford et al. 2016, section 5: D's features and a linear classifier with "
     "few labels",
     "dcgan-walk": "Radford et al. 2016, Figure 4: walks in z, and whether they jump",

@@ -165,13 +165,13 @@ class History:
             "smallest share late": float(late.min()),
             "entropy early": float(self.entropy[self.early].mean()),
             "entropy late": float(self.entropy[self.late].mean()),
-            "largest share of all": float(self.shares[self.early.start :].max()),
+            "largest share from early on": float(self.shares[self.early.start :].max()),
             "unsure late": float(self.unsure[self.late].mean()),
-            "a digit": fate(early, late),
+            "one digit": fate(early, late),
         }
 
 
-TAKES_OVER, HAD_IT, NO = "takes over", "has too much from early on", "has not too much"
+TAKES_OVER, HAD_IT, NO = "takes over", "has too much from early on", "has not too much late"
 
 
 def fate(early: np.ndarray, late: np.ndarray) -> str:
@@ -179,7 +179,7 @@ def fate(early: np.ndarray, late: np.ndarray) -> str:
 
     >>> even, skewed = np.full(10, 0.1), np.array([0.3] + 6 * [0.1] + 2 * [0.05] + [0.0])
     >>> fate(even, skewed), fate(skewed, skewed), fate(skewed, even)
-    ('takes over', 'has too much from early on', 'has not too much')
+    ('takes over', 'has too much from early on', 'has not too much late')
     """
     digit = late.argmax()
     if late[digit] <= TAKEN:
@@ -332,7 +332,7 @@ def reproduce(task: Task) -> Outcome:
 def answer(rows: list[dict[str, Any]], epochs: float) -> str:
     """The question of the title, answered by the rule."""
     seeds = {
-        what: [str(row["seed"]) for row in rows if row["a digit"] == what]
+        what: [str(row["seed"]) for row in rows if row["one digit"] == what]
         for what in (TAKES_OVER, HAD_IT)
     }
     text = f"within {epochs:.3g} epochs a digit takes over in {len(seeds[TAKES_OVER])} of "
@@ -372,7 +372,7 @@ def compare(
         ),
         Comparison(
             what=f"runs in which a digit takes over, of {len(rows)}",
-            measured=sum(row["a digit"] == TAKES_OVER for row in rows), expected=0,
+            measured=sum(row["one digit"] == TAKES_OVER for row in rows), expected=0,
             source=equilibrium, high=0,
         ),
         Comparison(

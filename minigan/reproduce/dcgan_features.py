@@ -284,7 +284,8 @@ def reproduce(task: Task) -> Outcome:
             Picture(
                 "dcgan-features-kernels.png",
                 "The 4 x 4 kernels of D's first layer: left before training, right after it, on "
-                "MNIST above and on Fashion-MNIST below; each scaled to its own range.",
+                "MNIST above and on Fashion-MNIST below; each scaled to its own range. To the eye "
+                "they hardly change.",
                 draw_kernels(pairs),
             ),
         ],

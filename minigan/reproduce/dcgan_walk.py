@@ -296,7 +296,7 @@ def draw(pair: Pair, plan: Plan, ways: dict[str, Way], rng: np.random.Generator)
         Picture(
             "dcgan-walk-ways.png",
             "The first four measured walks, each on four ways between the same ends, from above: "
-            f"{', '.join(ways)}.",
+            f"{'; '.join(ways)}.",
             draw_ways(ways, plan),
         ),
         Picture(

@@ -197,6 +197,8 @@ def reproduce(task: Task) -> Outcome:
         notes=[
             "The paper shows its walks and gives no number: expected is what the caption says, "
             "digits all along the way, and for |z| what follows from independent coordinates.",
+            "Cross-fade: (1 - t) x_0 + t x_1 of the two images at the ends. Stretched: the "
+            "directions of the walk's z, but with |z| as at the ends.",
             "A stretched z can lie outside the cube that G's noise fills.",
             "The Fréchet distance is not FID; from as few images as there are walks it is too "
             "large, of all three ways and at every t alike.",
@@ -256,7 +258,7 @@ def compare(numbers: dict[str, Any], seen: dict[str, Seen]) -> list[Comparison]:
     )
     return [
         Comparison(
-            what="longest step of a walk, share of its way",
+            what="longest step of a walk, share of its way, mean of the walks",
             measured=numbers["longest step, share of the way"],
             error=numbers["its standard error"], expected=1 / STEPS,
             source=f"no jumps: {STEPS} even steps", high=LONGEST,

@@ -158,6 +158,8 @@ def reproduce(task: Task) -> Outcome:
             "p_g becomes p_data; a way holds if from no seed G has stopped depending on z.",
             "What a training of these few steps says is whether G survives them, not how good it "
             "becomes: that is table1.",
+            f"The limit, {LEAST}, was set after a few runs of the same networks in PyTorch and "
+            "before these.",
             "Three seeds of each way are few: they show that a way may fail, not how often.",
         ],
     )  # fmt: skip

@@ -254,9 +254,9 @@ def page(result: Mapping[str, Any]) -> str:
         *(f"![{f['caption']}]({f['file']})\n\n{f['caption']}" for f in result["figures"]),
         *_measured(result["measured"]),
         "## How it was made",
-        f"`{result['command']}`: {size}; {result['seconds']:g} seconds, "
-        f"{result['processor_seconds']:g} of them on the processor, without trainings that were "
-        f"there already; {versions}.",
+        f"`{result['command']}`: {size}; {result['seconds']:g} seconds by the clock and "
+        f"{result['processor_seconds']:g} of processor time, all cores together, without "
+        f"trainings that were there already; {versions}.",
         "\n".join(f"- {name}: {_text(value)}" for name, value in result["settings"].items()),
         "\n".join(f"- {note}" for note in result["notes"]),
         "Made from `result.json`, which holds every number here and the curves. A number is "

@@ -194,7 +194,8 @@ def reproduce(task: Task) -> Outcome:
             ),
             Picture(
                 "table1-samples.png",
-                "Samples of the chosen networks, drawn at random.",
+                "Samples of the chosen networks, drawn at random. A panel that is nearly black is "
+                "of a G that draws one image, a few white dots, whatever z.",
                 draw_samples(samples),
             ),
         ],

@@ -140,7 +140,7 @@ def judge_D(D: Discriminator, theta: float) -> tuple[dict[str, float], np.ndarra
 Objective = Callable[[Tensor, float], Tensor]  # x (N,), theta -> what G wants to be small at x
 
 
-def saturating(x: Tensor, theta: float) -> Tensor:
+def minimax(x: Tensor, theta: float) -> Tensor:
     """log(1 - D*(x)), eq. 1."""
     return -F.softplus(logit_star(x, theta))
 
@@ -162,7 +162,7 @@ def wasserstein(x: Tensor, theta: float) -> Tensor:
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "saturating": saturating,
+    "minimax": minimax,
     "non-saturating": non_saturating,
     "least squares": least_squares,
     "Wasserstein": wasserstein,
@@ -185,7 +185,7 @@ def gradient(objective: Objective, theta: float) -> float:
 def expected_gradient(name: str, theta: float) -> float:
     """The same from theory, on another way.
 
-    D* is held still at its best, so (the envelope theorem) the saturating gradient is that of
+    D* is held still at its best, so (the envelope theorem) the minimax gradient is that of
     2 JSD, and it needs no derivative of D: d p_g / d theta = (x - theta) p_g.  Arjovsky & Bottou,
     theorem 2.5: the non-saturating one is that of KL(p_g | p_data) - 2 JSD, and the KL is
     theta^2 / 2.  Least squares: by the same derivative of p_g.  Wasserstein: the distance is theta.
@@ -194,7 +194,7 @@ def expected_gradient(name: str, theta: float) -> float:
     log_D_fake = -np.logaddexp(0, logit_star(X, theta))  # log(1 - D*)
     jsd_gradient = float(change @ log_D_fake)
     return {
-        "saturating": jsd_gradient,
+        "minimax": jsd_gradient,
         "non-saturating": theta - jsd_gradient,
         "least squares": float(change @ (0.5 * np.exp(2 * log_D_fake))),
         "Wasserstein": float(np.sign(theta)),
@@ -206,11 +206,11 @@ def far_away(name: str, theta: float) -> float:
 
     Between the two densities D* is a sigmoid of -theta u, u = x - theta / 2, and p_g(x) is
     N(u; 0, 1) exp(theta u / 2 - theta^2 / 8); the integral over theta u is a Beta function,
-    B(1/2, 1/2) = pi for the saturating, B(5/2, 1/2) = 3 pi / 8 for the least squares objective.
+    B(1/2, 1/2) = pi for the minimax, B(5/2, 1/2) = 3 pi / 8 for the least squares objective.
     """
     vanishing = math.sqrt(math.pi / 2) * math.exp(-(theta**2) / 8)
     return {
-        "saturating": vanishing,
+        "minimax": vanishing,
         "non-saturating": theta,
         "least squares": 3 / 8 * vanishing,
         "Wasserstein": 1.0,
@@ -221,7 +221,7 @@ def gradient_through(D: Discriminator, objective: str, theta: float) -> float:
     """As ``gradient``, through the trained D instead of D*; not for the Wasserstein critic."""
     shift = Tensor(np.array(theta), requires_grad=True)
     logits = D((Tensor(Z) + shift).view(-1, 1)).view(-1)
-    if objective == "saturating":
+    if objective == "minimax":
         terms = -F.softplus(logits)
     elif objective == "non-saturating":
         terms = F.softplus(-logits)
@@ -332,7 +332,7 @@ def compare(rows: list[dict[str, float]], curves: dict[str, Any]) -> list[Compar
         ),
         Comparison(
             what=f"log 2 - JSD at {far}, nats", measured=math.log(2) - curves["JSD"][-1],
-            expected=0.0, source="supports apart", low=0.0, high=1e-4,
+            expected=0.0, source="hardly any overlap", low=0.0, high=1e-4,
         ),
     ]  # fmt: skip
     for name in OBJECTIVES:
@@ -389,7 +389,7 @@ def draw_value(rows: list[dict[str, float]], curves: dict[str, Any]) -> Image.Im
         "o", color=SECTIONS[1], markersize=6, label="V(D, G), D trained",
     )  # fmt: skip
     for height, text in (
-        (0.0, "0: the supports are apart"),
+        (0.0, "0: hardly any overlap"),
         (-math.log(4), "-log 4: p_g = p_data"),
     ):
         ax.axhline(height, color="#777777", linewidth=1, linestyle=(0, (4, 3)))

@@ -258,7 +258,10 @@ def reproduce(task: Task) -> Outcome:
                 draw_codes(trained["vae, plane"].codes(images)[0], test.labels),
             ),
             Picture(
-                "vae-samples.png", "Samples, not picked.", draw_sheets(samples)
+                "vae-samples.png",
+                "Samples, not picked. The dark panel: codes of the plain autoencoder do not lie as "
+                "N(0, I), and from such z it draws little.",
+                draw_sheets(samples),
             ),
         ],
         notes=[
@@ -271,6 +274,10 @@ def reproduce(task: Task) -> Outcome:
             "constant there. It is what the usual small VAE is trained with.",
             "L_k is a lower bound on average; its standard error is over the images, not over "
             "trainings: there is one of each.",
+            "What is published may be missed by more nats below than above: these networks are "
+            "smaller and trained for less.",
+            "The row gan, if there is one, is of the last checkpoint of the run that collapse "
+            "trains from the same seed.",
             "The distance is the Fréchet distance in the features of the project's classifier; it "
             "is not FID.",
         ],
