@@ -296,6 +296,17 @@ def test_least_is_enough_and_one_less_is_not(material):
             QUESTIONS[name](fewer)
 
 
+def test_test_images_too_few_are_said_to_be(material, monkeypatch):
+    """For the floor, and for what real images get."""
+    for name, least in report.LEAST.items():
+        rows = slice(least - 1)
+        test = material.test
+        few = Dataset("mnist", "test", test.x[rows], test.labels[rows], test.classes)
+        short = Material(samples=material.samples, train=material.train, test=few)
+        with pytest.raises(MiniganError, match=f"at least {least} test images, got {least - 1}: t"):
+            command._check_suits(name, short)
+
+
 def test_other_data_under_the_same_name_are_refused(tmp_path, monkeypatch):
     tiny.use(monkeypatch)
     run, _ = tiny.start(tmp_path, steps=1)
@@ -373,7 +384,7 @@ def test_the_seed_decides_the_samples(runs):
         (
             0,
             ["--metric", "distance"],
-            "distance needs at least 40 samples and training images, got 20",
+            "distance needs at least 40 samples, got 20: raise --n, or name other metrics",
         ),
         (0, ["--metric", "precision-recall", "--n", "3"], "needs at least 4 samples"),
     ],

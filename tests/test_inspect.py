@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -419,6 +420,17 @@ def test_saturation_by_hand():
     assert "50.0 % beyond 5" in saturation_table(found)
 
 
+def test_outputs_are_of_real_and_fake_images_and_not_of_the_penalty():
+    """D(x) = x_1 + x_2: 2 and 0 of the data, 1 and 2 of G; the penalty looks elsewhere."""
+    game = small_game()
+    elsewhere = Tensor(np.full((2, 2), 50.0))
+    game.penalty = lambda D, x, fake: 0.0 * D(elsewhere).mean()
+    penalty = game.penalty
+    D = by_name(take_apart(game))["D.0"]
+    assert (D.mean, D.std) == (1.25, pytest.approx(np.std([2, 0, 1, 2])))
+    assert game.penalty is penalty
+
+
 @pytest.mark.parametrize("pack", [1, 2])
 def test_the_gradient_is_that_of_the_game(pack):
     """Of a packed D too, whose loss is the mean over packs."""
@@ -497,6 +509,32 @@ def test_a_run_is_inspected_at_its_next_step(trained, blank, monkeypatch):
         assert last[name] == pytest.approx(value, rel=1e-6)
     assert last["g_grad_norm"] == pytest.approx(math.sqrt(squares["G"]), rel=1e-5)
     assert last["d_grad_norm"] == pytest.approx(math.sqrt(squares["D"]), rel=1e-5)
+
+
+def test_a_run_that_draws_by_philox_is_inspected_with_its_noise(tmp_path, blank, monkeypatch):
+    tiny.use(monkeypatch)
+    monkeypatch.setattr(backends, "_random", "numpy")
+    tiny.start(tmp_path, steps=4, random="philox", checkpoint_every=1, name="longer")
+    three, _ = tiny.start(tmp_path, steps=3, random="philox", checkpoint_every=1)
+    backends.use_random("numpy")
+    result = run("inspect", three.folder, "--checkpoint", 3, "--json")
+    assert result.exit_code == 0, result.output
+    last = json.loads((tmp_path / "longer" / "log.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 4
+    for name, value in json.loads(result.stdout)["step"]["losses"].items():
+        assert last[name] == pytest.approx(value, rel=1e-6)
+
+
+def test_pictures_stand_beside_the_run_under_its_whole_name(trained, blank, monkeypatch, tmp_path):
+    """Of two runs that differ after a dot, neither's pictures are those of the other."""
+    tiny.use(monkeypatch)
+    three, _ = trained
+    named = shutil.copytree(three.folder, tmp_path / "gan-lr0.0001")
+    assert run("inspect", named).exit_code == 0
+    assert len(list((tmp_path / "inspect-gan-lr0.0001").glob("*.png"))) == 4
+    shutil.copy(three.checkpoint_path(3), tmp_path / "alone.npz")
+    assert run("inspect", tmp_path / "alone.npz").exit_code == 0
+    assert len(list((tmp_path / "inspect-alone").glob("*.png"))) == 4
 
 
 def test_the_table_of_a_checkpoint_file(trained, blank, monkeypatch, tmp_path):

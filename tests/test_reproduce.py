@@ -72,6 +72,10 @@ def test_the_range_decides():
     assert number(1.51, high=1.5).holds is False
     assert number(math.nan, high=1.5).holds is False
     assert number(7.0).holds is None
+    assert number(None, high=1.5).holds is False
+    assert "| n | undefined |" in result.comparison_table(
+        [{**dataclasses.asdict(number(None, high=1.5)), "holds": False}]
+    )
 
 
 def test_the_verdict_counts():
@@ -92,6 +96,17 @@ def test_a_folder_explains_itself(tmp_path):
     assert {path.name for path in (tmp_path / "new").iterdir()} == {
         "result.json", "result.md", "a.png", "a.gif"
     }  # fmt: skip
+
+
+def test_a_folder_is_tried_before_the_work(tmp_path, monkeypatch):
+    """One that is there and may not be written to.  (The superuser of a container may always.)"""
+
+    def refused(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(result.tempfile, "TemporaryFile", refused)
+    with pytest.raises(MiniganError, match=f"cannot write {tmp_path}: Permission denied"):
+        Task("name", "", tmp_path)
 
 
 def test_the_page_comes_from_the_file(tmp_path):

@@ -1,7 +1,9 @@
 """The reproductions of Radford et al. 2016: what they measure with, and each of them, tiny."""
 
+import dataclasses
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from minigan.reproduce import (
 )
 from minigan.reproduce.dcgan_attributes import slant, thickness
 from minigan.reproduce.dcgan_networks import Pair
+from minigan.reproduce.result import Task
 from minigan.train import quality
 from minigan.train.record import Config
 
@@ -455,6 +458,16 @@ def reproduced(name, folder):
     for figure in result["figures"]:
         assert (folder / name / figure["file"]).stat().st_size > 300
     return result
+
+
+def test_the_data_are_where_the_last_call_says(tiny, tmp_path):
+    """The checkpoint says where they were when it was trained."""
+    before = Task(
+        "demo", "", tmp_path / "out", quick=True, runs=tmp_path / "runs", data_dir="before"
+    )  # fmt: skip
+    assert Path(dcgan_networks.trained(before, "mnist").config.data_dir).name == "before"
+    after = dataclasses.replace(before, data_dir="after")
+    assert Path(dcgan_networks.trained(after, "mnist").config.data_dir).name == "after"
 
 
 def test_features_quick(tiny, tmp_path):

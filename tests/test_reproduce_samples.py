@@ -211,6 +211,21 @@ def test_a_jump_is_found(jumps):
     assert longest.holds is not jumps
 
 
+def test_a_walk_that_stands_still_has_no_steps():
+    """A G that draws one image, from some z or from all."""
+    z = np.zeros((4, 17, 1))
+    seen = figure3.Seen(np.zeros((4, 17), int), np.ones((4, 17)), np.ones((17, 2)))
+    images = figure3.walk(Straight(False), z + figure3.T[:, None]).copy()
+    images[:2] = 0.5
+    some = figure3.measure(z + 1, images, {"walk": seen})
+    assert some["longest step, share of the way"] == pytest.approx(1 / 16)
+    assert some["way by distance of its ends"] == pytest.approx(1)
+    none = figure3.measure(z + 1, np.full_like(images, 0.5), {"walk": seen})
+    assert none["longest step, share of the way"] is none["longest step of any walk"] is None
+    longest = figure3.compare(none, {"walk": seen, "cross-fade": seen})[0]
+    assert longest.holds is False
+
+
 def test_the_norm_in_the_middle():
     network = paper_network.PaperNetwork(None, table1.wanted("simultaneous", 0, 1).recipe, 1, 1)
     rng = np.random.default_rng(0)

@@ -10,6 +10,7 @@ import tiny
 
 from minigan import data, models, nn, recipes, reproduce
 from minigan.data import Dataset
+from minigan.errors import MiniganError
 from minigan.kernels import parallel
 from minigan.reproduce import order, result, table1
 from minigan.train import launch, quality
@@ -99,6 +100,13 @@ def test_a_validation_that_was_cut_off_is_repeated(small, tmp_path):
     assert table1.read_validation(run) == before
     assert (run.folder / "chosen.npz").exists()
     assert json.loads((run.folder / "validation.json").read_text()).keys() == {"2"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"2": 1.0}', '{"2": [1.0]}', '{"x": [1.0, 0.2]}'])
+def test_a_damaged_validation_is_one_line(tmp_path, text):
+    (tmp_path / "validation.json").write_text(text)
+    with pytest.raises(MiniganError, match=r"validation\.json is damaged: expected estimate"):
+        table1.read_validation(Run(tmp_path))
 
 
 # order ----------------------------------------------------------------------------------------

@@ -140,3 +140,35 @@ def test_a_folder_without_a_configuration_begins_again(task):
     task, wanted = task
     (task.runs / "a" / "samples").mkdir(parents=True)  # killed before the first checkpoint
     assert max(train(task, wanted("a")).checkpoints()) == 6
+
+
+@pytest.mark.parametrize("work", ["checkpoints/step-000005.npz", "notes.txt"])
+def test_work_without_a_configuration_stays(task, work):
+    task, wanted = task
+    train(task, wanted("b", steps=1))
+    path = task.runs / "a" / work
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"work of hours")
+    with pytest.raises(MiniganError, match="json, but work in it: put config"):
+        train(task, wanted("a"))
+    assert path.read_bytes() == b"work of hours"
+
+
+def test_a_beginning_of_another_process_stays(task):
+    """Between its first file and its configuration it holds the lock, as here."""
+    task, wanted = task
+    samples = task.runs / "a" / "samples"
+    samples.mkdir(parents=True)
+    with Run(task.runs / "a").locked(), pytest.raises(MiniganError, match="another process"):
+        train(task, wanted("a"))
+    assert samples.exists()
+
+
+def test_the_number_of_threads_is_what_it_was(task, monkeypatch):
+    """A run is trained by one thread, and what comes after it by all."""
+    task, wanted = task
+    monkeypatch.setattr(parallel, "_num_threads", 2)
+    train_all(task, [wanted("a")], every=4)
+    assert parallel.get_num_threads() == 2
+    train(task, wanted("a"))  # its configuration says one
+    assert parallel.get_num_threads() == 2

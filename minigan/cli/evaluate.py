@@ -162,11 +162,15 @@ def _check_suits(name: str, material: Any) -> None:
     from minigan.evaluate.report import LEAST, suitable
 
     least = LEAST.get(name, 1)
-    if min(len(material.samples), len(material.train)) < least:
-        raise MiniganError(
-            f"--metric {name} needs at least {least} samples and training images, got "
-            f"{len(material.samples)} and {len(material.train)}: raise --n, or name other metrics"
-        )
+    counts = {"samples": len(material.samples), "training images": len(material.train)}
+    if material.test is not None:
+        counts["test images"] = len(material.test)
+    for what, count in counts.items():
+        if count < least:
+            raise MiniganError(
+                f"--metric {name} needs at least {least} {what}, got {count}: "
+                f"{'raise --n' if what == 'samples' else 'take more data'}, or name other metrics"
+            )
     if (name == "modes") == material.train.is_images:
         kind = "images" if material.train.is_images else "points"
         raise MiniganError(f"--metric {name} does not suit {material.train.name}, which is {kind}")

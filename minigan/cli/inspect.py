@@ -86,5 +86,6 @@ def inspect(
 def _beside(checkpoint: Path) -> Path:
     """A folder next to the run that the checkpoint lies in, or next to a lone file."""
     folder = checkpoint.resolve().parent
-    run = folder.parent if folder.name == "checkpoints" else checkpoint.resolve()
-    return run.with_name(f"inspect-{run.stem}")
+    if folder.name == "checkpoints":
+        return folder.parent.with_name(f"inspect-{folder.parent.name}")
+    return folder / f"inspect-{checkpoint.stem}"

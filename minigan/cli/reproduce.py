@@ -17,7 +17,9 @@ Examples:
   minigan reproduce figure1 --quick
   minigan reproduce theory --out theory-again --seed 1
 
-Some train networks for hours: stop with Ctrl-C whenever you like, the same command goes on.
+Some train networks for hours: stop with Ctrl-C whenever you like, the same command goes on with
+the runs in --runs.  (What keeps none there begins again: order, half an hour; figure1 and theory,
+minutes.)
 
 The folder holds result.json, a page made from it (result.md), and the figures.  A result that is
 not reproduced is a result too: the exit code is 0.""",

@@ -182,6 +182,7 @@ class _Probe:
         self.outputs: dict[str, _Output] = {}  # of this turn
         self.saved: set[int] = set()  # in this turn: ids of arrays
         self.is_turn_over = False
+        self.is_penalty = False
         self.found: dict[str, dict[str, Any]] = {}  # name -> fields of Layer
 
     def play(self, batches: list[Tensor], labels: Sequence[Tensor]) -> Anatomy:
@@ -239,8 +240,9 @@ class _Probe:
                     y = call(layer, *args, **kwargs)
             finally:
                 self.running.pop()
-            with self._timed("measuring"):
-                self.outputs[name].add(y.array)
+            if not self.is_penalty:  # of other images, or of the same once more
+                with self._timed("measuring"):
+                    self.outputs[name].add(y.array)
             return y
 
         Function.__call__, Module.__call__ = apply_and_note, call_and_look
@@ -248,12 +250,28 @@ class _Probe:
         for player, optimizer in optimizers.items():
             # On the instance: it hides the method until it is deleted.
             optimizer.step = self._watched(player, optimizer.step)
+        penalty = self.game.penalty
+        if penalty is not None:
+            self.game.penalty = self._marked(penalty)
         try:
             yield
         finally:
+            self.game.penalty = penalty
             Function.__call__, Module.__call__ = apply, call
             for optimizer in optimizers.values():
                 del optimizer.step
+
+    def _marked(self, penalty: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """The penalty, during which D's outputs are not looked at."""
+
+        def marked(*args: Any) -> Tensor:
+            self.is_penalty = True
+            try:
+                return penalty(*args)
+            finally:
+                self.is_penalty = False
+
+        return marked
 
     def _enter(self, name: str, layer: Module, kwargs: Mapping[str, Any]) -> None:
         if self.is_turn_over:

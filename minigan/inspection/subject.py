@@ -43,8 +43,9 @@ class Subject:
 def from_run(path: Path, data_dir: str | None = None) -> Subject:
     """The step that a run would play after this checkpoint, on its own data.
 
-    Files are read only.  MiniganError if the checkpoint is damaged, or the data are not here or
-    not those of the run.
+    Files are read only.  From here on random numbers are drawn as the run draws them.
+
+    Raises MiniganError if the checkpoint is damaged, or the data are not here or not the run's.
     """
     checkpoint = checkpoints.read(path)
     try:
@@ -52,6 +53,7 @@ def from_run(path: Path, data_dir: str | None = None) -> Subject:
     except MiniganError as error:
         raise checkpoints.unusable(path, str(error)) from None
     recipe, t = config.recipe, checkpoint.step
+    backends.use_random(config.random)
     dataset = load_data(recipe, data_dir or config.data_dir)
     if dataset.checksum != config.data_checksum:
         raise MiniganError(

@@ -11,9 +11,7 @@ from minigan.files import explained
 from minigan.train.record import parse_json
 
 
-def read_by_step(
-    path: Path, is_sound: Callable[[Any], bool], expected: str
-) -> dict[int, dict[str, Any]]:
+def read_by_step(path: Path, is_sound: Callable[[Any], bool], expected: str) -> dict[int, Any]:
     """The file's entries by step; none if it is not there.
 
     Args:

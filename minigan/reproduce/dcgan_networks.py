@@ -6,6 +6,7 @@ versions have a quarter of its widths, five times its learning rate and a few hu
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,10 @@ def trained(task: Task, data: str) -> Pair:
         steps = QUICK_STEPS
     wanted = Training(f"dcgan-28-{data}-seed{task.seed}", recipe, task.seed, steps)
     run = training.train(task, wanted)
-    return load(sampling.choose(run.folder, str(steps)))
+    pair = load(sampling.choose(run.folder, str(steps)))
+    # The checkpoint names the folder of data of its day, config.json that of the last call.
+    config = dataclasses.replace(pair.config, data_dir=run.read_config().data_dir)
+    return dataclasses.replace(pair, config=config)
 
 
 def load(path: Path) -> Pair:

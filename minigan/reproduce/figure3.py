@@ -214,7 +214,8 @@ def measure(z: np.ndarray, images: np.ndarray, seen: dict[str, Seen]) -> dict[st
     norms = np.sqrt((z.astype(np.float64) ** 2).sum(axis=2).mean(axis=0))  # (T,), root mean square
     steps = step_lengths(images)
     lengths = steps.sum(axis=1)
-    longest = steps.max(axis=1) / lengths
+    moves = lengths > 0  # a G that draws one image stands still: of a way of 0 there is no share
+    longest = steps.max(axis=1)[moves] / lengths[moves]
     longest_mean, longest_error = mean_and_error(longest)
     ends = np.sqrt(((images[:, -1] - images[:, 0]) ** 2).sum(axis=(1, 2, 3)))
     digits = seen["walk"].digits
@@ -223,8 +224,8 @@ def measure(z: np.ndarray, images: np.ndarray, seen: dict[str, Seen]) -> dict[st
         "|z| in the middle by |z| at the ends": float(norms[MIDDLE] / norms[[0, -1]].mean()),
         "longest step, share of the way": longest_mean,
         "its standard error": longest_error,
-        "longest step of any walk": float(longest.max()),
-        "way by distance of its ends": float((lengths / ends).mean()),
+        "longest step of any walk": float(longest.max()) if moves.any() else None,
+        "way by distance of its ends": mean_and_error(lengths[moves] / ends[moves])[0],
         "walks that end at another digit": float(other.mean()),
         "of these, straight from one to the other": share(straight(digits[other])),
         "of the others, that stay": share(straight(digits[~other])),

@@ -17,6 +17,7 @@ import math
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Task:
     def __post_init__(self) -> None:
         with explained("write", self.folder):  # before hours of work, not after
             self.folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.folder).close()
 
     def progress(self, steps: Sequence[Any] | range, unit: str = "step") -> Iterator[Any]:
         """The steps one by one, with a progress bar on stderr."""
@@ -95,7 +97,7 @@ class Comparison:
     """
 
     what: str
-    measured: float
+    measured: float | None
     expected: float | None
     source: str
     error: float | None = None
@@ -107,6 +109,8 @@ class Comparison:
         """Whether it lies in the accepted range; None if there is none."""
         if self.low is None and self.high is None:
             return None
+        if self.measured is None:
+            return False
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         return low <= self.measured <= high
@@ -295,12 +299,14 @@ def number(value: float) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def with_error(value: float, error: float | None) -> str:
+def with_error(value: float | None, error: float | None) -> str:
     """A number and its standard error, which has two digits; the number ends where it ends.
 
     >>> with_error(12.2, 1.0677), with_error(1234.7, 45.2), with_error(8.0, 0.0)
     ('12.2 ± 1.1', '1235 ± 45', '8 ± 0')
     """
+    if value is None:
+        return "undefined"
     if error is None:
         return number(value)
     if not error > 0:

@@ -30,6 +30,7 @@ from minigan.evaluate import classifier, features, parzen, precision_recall, yar
 from minigan.evaluate.parzen import flat
 from minigan.evaluate.report import shuffled
 from minigan.files import write_atomically
+from minigan.reproduce.by_step import read_by_step
 from minigan.reproduce.drawing import panels, picture
 from minigan.reproduce.result import Comparison, Outcome, Picture, Task, counted, mean_and_error
 from minigan.reproduce.samples import columns, drawn
@@ -109,11 +110,14 @@ def follow(run: Run, samples: int, patience: int, data_dir: str | None) -> bool:
 
 
 def read_validation(run: Run) -> dict[int, tuple[float, float]]:
-    """What ``follow`` wrote: {step: (nats, sigma)}."""
-    path = run.folder / "validation.json"
-    if not path.exists():
-        return {}
-    return {int(step): tuple(values) for step, values in json.loads(path.read_text()).items()}
+    """What ``follow`` wrote: {step: (nats, sigma)}; MiniganError if the file is damaged."""
+    found = read_by_step(run.folder / "validation.json", _is_estimate, "estimate and sigma")
+    return {step: tuple(values) for step, values in found.items()}
+
+
+def _is_estimate(entry: Any) -> bool:
+    nats, sigma = entry
+    return isinstance(nats, float) and isinstance(sigma, float)
 
 
 # When it is trained --------------------------------------------------------------------------

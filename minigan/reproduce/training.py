@@ -11,15 +11,16 @@ the other on both.  So every run gets one thread, and as many run at once as the
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from minigan.errors import MiniganError
-from minigan.files import explained
+from minigan.files import LEFTOVER, explained
 from minigan.kernels import parallel
 from minigan.recipes import Recipe
 from minigan.reproduce.result import Task
@@ -44,7 +45,18 @@ def train(task: Task, wanted: Training) -> Run:
 
     Raises MiniganError if the folder of that name holds another training, or a longer one.
     """
-    return _advance(task.runs / wanted.name, wanted, wanted.steps, task.data_dir, None, None)
+    with _threads_restored():
+        return _advance(task.runs / wanted.name, wanted, wanted.steps, task.data_dir, None, None)
+
+
+@contextmanager
+def _threads_restored() -> Iterator[None]:
+    """A run sets its own number of threads; after the block it is again what it was."""
+    before = parallel.get_num_threads()
+    try:
+        yield
+    finally:
+        parallel.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -77,9 +89,10 @@ def train_all(
     turns.sort(key=lambda turn: turn.until)  # in step: stopped early, all are about equally far
     with task.bar(total=sum(training.steps for training in wanted)) as bar:
         if min(parallel.get_num_threads(), len(wanted)) == 1:
-            while turns:
-                turn = turns.pop(0)
-                _account(turns, turn, _play(task.runs, turn, task.data_dir, after), bar)
+            with _threads_restored():
+                while turns:
+                    turn = turns.pop(0)
+                    _account(turns, turn, _play(task.runs, turn, task.data_dir, after), bar)
         else:
             _in_processes(task, turns, after, bar)
     return [Run(task.runs / training.name) for training in wanted]
@@ -144,6 +157,8 @@ def _advance(
     """Train up to the step ``until``, from the start or from the last checkpoint."""
     run = Run(folder)
     quiet = threads is not None
+    if folder.exists():
+        _remove_start(run)
     if run.config_path.exists():
         _check_same(run, wanted)
         last = max(run.checkpoints(), default=0)
@@ -156,9 +171,6 @@ def _advance(
             folder, steps=until, data_dir=data_dir, threads=threads, quiet=quiet
         )
     else:
-        if folder.exists():  # stopped before it began: without a configuration it is no run
-            with explained("remove", folder):
-                shutil.rmtree(folder)
         summary = launch.start(
             wanted.recipe, out=folder, steps=until, seed=wanted.seed, data_dir=data_dir,
             threads=threads, quiet=quiet, log_every=100, keep=1,
@@ -167,6 +179,28 @@ def _advance(
     if summary.signal is not None:
         raise KeyboardInterrupt  # saved; the same command goes on from here
     return run
+
+
+def _remove_start(run: Run) -> None:
+    """Remove a run that was stopped before it began, and so has no configuration; no other one.
+
+    Raises MiniganError if there is work in the folder, or if another process is just beginning.
+    """
+    if run.config_path.exists():
+        return
+    with run.locked():
+        if run.config_path.exists():  # of another process, which has just ended
+            return
+        with explained("read", run.folder):
+            content = set(run.folder.iterdir()) - set(run.folder.glob(LEFTOVER))
+        work = content - {run.folder / name for name in ("samples", "checkpoints", "log.jsonl")}
+        if work or max(run.checkpoints(), default=0) > 0:
+            raise MiniganError(
+                f"{run.folder} has no config.json, but work in it: put config.json back, or move "
+                "the folder away"
+            )
+        with explained("remove", run.folder):
+            shutil.rmtree(run.folder)
 
 
 def _check_same(run: Run, wanted: Training) -> None:
