@@ -66,7 +66,7 @@ class Plan:
 
 
 # Runs of one plan are beginnings of another's: modes_long goes on with the same ones.
-FULL = Plan(seeds=5, epochs=10)
+FULL = Plan(seeds=5, epochs=50)
 QUICK = Plan(seeds=1, epochs=1)
 
 
