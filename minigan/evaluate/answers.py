@@ -7,7 +7,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from minigan.evaluate import features, importance, labels, neighbours, precision_recall
+from minigan.evaluate import features, importance, labels, modes, neighbours, precision_recall
 from minigan.evaluate.report import ParzenRow
 
 
@@ -28,8 +28,17 @@ def as_json(result: Any) -> dict[str, Any]:
 def lines(result: Any) -> list[tuple[str, str]]:
     """(what, value ± standard error and from how many) of a result, for people.
 
-    A way of writing for each kind of result; those that say it themselves are ``modes``.
+    One function below for each kind of result.  Raises TypeError for any other.
+
+    >>> lines(neighbours.OneNearestNeighbour(accuracy=0.8, se=0.04, train=50, test=100))
+    [('teaches', '80.00 ± 4.00 % (1-NN of 50; 100 test images)')]
     """
+    raise TypeError(f"no way to write a {type(result).__name__}: register one with lines")
+
+
+@lines.register(modes.ModesResult)
+@lines.register(modes.StackedResult)
+def _(result: Any) -> list[tuple[str, str]]:
     return [("modes", str(result))]
 
 
