@@ -296,7 +296,7 @@ def test_least_is_enough_and_one_less_is_not(material):
             QUESTIONS[name](fewer)
 
 
-def test_test_images_too_few_are_said_to_be(material, monkeypatch):
+def test_test_images_too_few_are_said_to_be(material):
     """For the floor, and for what real images get."""
     for name, least in report.LEAST.items():
         rows = slice(least - 1)

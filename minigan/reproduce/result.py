@@ -87,6 +87,7 @@ class Comparison:
 
     Args:
         what: the quantity and its unit.
+        measured: None if it is not defined: such a number is in no range.
         source: where the expected value comes from.
         error: standard error of the measured value, if it is an estimate.
         low, high: the accepted range, ends included; None is no limit.  With neither the number

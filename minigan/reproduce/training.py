@@ -43,7 +43,8 @@ class Training:
 def train(task: Task, wanted: Training) -> Run:
     """One run on all threads, finished.
 
-    Raises MiniganError if the folder of that name holds another training, or a longer one.
+    Raises MiniganError if the folder of that name holds another training, a longer one, or work
+    without a configuration, or if another process is training it.
     """
     with _threads_restored():
         return _advance(task.runs / wanted.name, wanted, wanted.steps, task.data_dir, None, None)
